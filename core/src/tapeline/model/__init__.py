@@ -1,0 +1,199 @@
+"""The vocabulary that everything else speaks."""
+
+from tapeline.model.actions import (
+    LOGIN,
+    OTHER,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Acked,
+    Action,
+    Budget,
+    Closing,
+    Dial,
+    Fetch,
+    Keepalive,
+    LoggedIn,
+    Malformed,
+    Outcome,
+    OutcomeKind,
+    Recovery,
+    Rejected,
+    Reply,
+    Rotate,
+    Route,
+    Send,
+    Tick,
+)
+from tapeline.model.backfills import (
+    Backfill,
+    BackfillPage,
+)
+from tapeline.model.balances import (
+    Balance,
+)
+from tapeline.model.batches import (
+    Batch,
+    Event,
+    Fact,
+    Part,
+    Record,
+    StoredEvent,
+)
+from tapeline.model.books import (
+    BookDelta,
+    BookSnapshot,
+    RawLevel,
+    RawLevels,
+    decimal_levels,
+)
+from tapeline.model.candles import (
+    COMPLETE,
+    CONSOLIDATED,
+    FROM_TRADES,
+    FROM_VENUE,
+    GAP,
+    PARTIAL,
+    REPAIRED,
+    Candle,
+    OHLCVData,
+)
+from tapeline.model.capabilities import (
+    Capabilities,
+    Channel,
+    Continuity,
+)
+from tapeline.model.facts import (
+    BACKFILLING,
+    CLOSED,
+    OPEN,
+    UNRECOVERABLE,
+    Coverage,
+    Gap,
+    RawMessage,
+)
+from tapeline.model.instruments import (
+    Instrument,
+    Market,
+)
+from tapeline.model.points import (
+    DataType,
+    MarketDataPoint,
+    datetime_from_ns,
+    ns_from_datetime,
+)
+from tapeline.model.requests import (
+    Request,
+    Response,
+)
+from tapeline.model.secrets import (
+    MASK,
+    Secret,
+)
+from tapeline.model.status import (
+    CollectorStatus,
+    SessionHealth,
+    SinkHealth,
+    StatusChange,
+    SubscriptionState,
+)
+from tapeline.model.subscriptions import (
+    ALL_SYMBOLS,
+    Subscription,
+)
+from tapeline.model.tickers import (
+    Ticker,
+)
+from tapeline.model.timeframes import (
+    TIMEFRAMES,
+    open_ns,
+    width_ns,
+)
+from tapeline.model.trades import (
+    BACKFILL,
+    LIVE,
+    REPLAY,
+    Trade,
+)
+
+__all__ = [
+    "ALL_SYMBOLS",
+    "BACKFILL",
+    "BACKFILLING",
+    "CLOSED",
+    "COMPLETE",
+    "CONSOLIDATED",
+    "FROM_TRADES",
+    "FROM_VENUE",
+    "GAP",
+    "LIVE",
+    "LOGIN",
+    "MASK",
+    "OPEN",
+    "OTHER",
+    "PARTIAL",
+    "REPAIRED",
+    "REPLAY",
+    "SUBSCRIBE",
+    "TIMEFRAMES",
+    "UNRECOVERABLE",
+    "UNSUBSCRIBE",
+    "Acked",
+    "Action",
+    "Backfill",
+    "BackfillPage",
+    "Balance",
+    "Batch",
+    "BookDelta",
+    "BookSnapshot",
+    "Budget",
+    "Candle",
+    "Capabilities",
+    "Channel",
+    "Closing",
+    "CollectorStatus",
+    "Continuity",
+    "Coverage",
+    "DataType",
+    "Dial",
+    "Event",
+    "Fact",
+    "Fetch",
+    "Gap",
+    "Instrument",
+    "Keepalive",
+    "LoggedIn",
+    "Malformed",
+    "Market",
+    "MarketDataPoint",
+    "OHLCVData",
+    "Outcome",
+    "OutcomeKind",
+    "Part",
+    "RawLevel",
+    "RawLevels",
+    "RawMessage",
+    "Record",
+    "Recovery",
+    "Rejected",
+    "Reply",
+    "Request",
+    "Response",
+    "Rotate",
+    "Route",
+    "Secret",
+    "Send",
+    "SessionHealth",
+    "SinkHealth",
+    "StatusChange",
+    "StoredEvent",
+    "Subscription",
+    "SubscriptionState",
+    "Tick",
+    "Ticker",
+    "Trade",
+    "datetime_from_ns",
+    "decimal_levels",
+    "ns_from_datetime",
+    "open_ns",
+    "width_ns",
+]
