@@ -5,6 +5,20 @@ from __future__ import annotations
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Longer campaigns, with short defaults."""
+    group = parser.getgroup("tapeline")
+    group.addoption(
+        "--run-seconds",
+        type=float,
+        default=60.0,
+        help="how long `tapeline run` is watched under random disconnects",
+    )
+    group.addoption(
+        "--kills", type=int, default=10, help="how often the collector is killed"
+    )
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     """Tapeline runs on asyncio."""

@@ -222,7 +222,16 @@ class SinkUnavailable(SinkError):
 
 
 class SinkRejected(SinkError):
-    """The sink cannot take this data; trying again does not help."""
+    """The sink cannot take this data; trying again does not help.
+
+    Args:
+        records: ``(position, ordinal)`` of each record it refuses; empty when it
+            cannot tell.
+    """
+
+    def __init__(self, text: str, records: Sequence[tuple[int, int]] = ()) -> None:
+        self.records = tuple(records)
+        super().__init__(text)
 
 
 class DatabaseOperationError(TapelineError):

@@ -216,13 +216,27 @@ class ExchangeAdapter(Protocol):
     def refused(self, status: int, body: str) -> Recovery:
         """What an HTTP status in place of the WebSocket handshake means."""
 
+    def collector_class(self) -> type[Any] | None:
+        """The convenience collector of this venue; None for the general one."""
+
     def book_checksum(
         self, bids: Sequence[Sequence[str]], asks: Sequence[Sequence[str]]
     ) -> int | None:
         """The venue's checksum of a book, best levels first; None if it has none."""
 
-    def simulator(self, market: SimulatedMarket) -> SimulatedExchange | None:
-        """A simulator of this venue over *market*; None when there is none."""
+    def simulator(
+        self,
+        market: SimulatedMarket,
+        *,
+        faults: Sequence[Any] = (),
+        ledger: Any = None,
+    ) -> SimulatedExchange | None:
+        """A simulator of this venue over *market*; None when there is none.
+
+        Args:
+            faults: script of ``tapeline.testing.Fault``s.
+            ledger: a ``tapeline.testing.Ledger`` that gets every fill.
+        """
 
 
 class AdapterBase:
@@ -263,6 +277,10 @@ class AdapterBase:
         """Nothing to sign."""
         return request
 
+    def collector_class(self) -> type[Any] | None:
+        """None: the general collector."""
+        return None
+
     def refused(self, status: int, body: str) -> Recovery:
         """401 and 451 are fatal, 403 blocks, 429 and 5xx back off."""
         if status in (401, 451):
@@ -277,7 +295,13 @@ class AdapterBase:
         """No checksum."""
         return None
 
-    def simulator(self, market: SimulatedMarket) -> SimulatedExchange | None:
+    def simulator(
+        self,
+        market: SimulatedMarket,
+        *,
+        faults: Sequence[Any] = (),
+        ledger: Any = None,
+    ) -> SimulatedExchange | None:
         """No simulator."""
         return None
 

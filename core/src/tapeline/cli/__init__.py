@@ -1,0 +1,5 @@
+"""The ``tapeline`` command."""
+
+from tapeline.cli.app import app, main
+
+__all__ = ["app", "main"]

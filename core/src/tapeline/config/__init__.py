@@ -1,0 +1,30 @@
+"""Configuration: TOML into checked values, secrets hidden, every error at once."""
+
+from tapeline.config.describing import ConfigKey, describe_config, describe_options
+from tapeline.config.environment import Defaults
+from tapeline.config.loading import load_config, parse_config
+from tapeline.config.plugins import Plugins
+from tapeline.config.sections import (
+    CollectorSection,
+    RuntimeConfig,
+    SinkSection,
+    TapelineConfig,
+)
+from tapeline.config.structuring import structure_options
+from tapeline.config.template import template
+
+__all__ = [
+    "CollectorSection",
+    "ConfigKey",
+    "Defaults",
+    "Plugins",
+    "RuntimeConfig",
+    "SinkSection",
+    "TapelineConfig",
+    "describe_config",
+    "describe_options",
+    "load_config",
+    "parse_config",
+    "structure_options",
+    "template",
+]

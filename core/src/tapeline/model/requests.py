@@ -27,10 +27,16 @@ class Request:
 
 @attrs.frozen
 class Response:
-    """The venue's answer; *headers* have lower-case names."""
+    """The venue's answer; *headers* have lower-case names.
+
+    Args:
+        request: as the adapter made it, before it was signed.
+        tag: of the ``Fetch`` that asked, unchanged.
+    """
 
     request: Request
     status: int
     headers: Mapping[str, str]
     body: bytes
     received_ns: int
+    tag: str = ""

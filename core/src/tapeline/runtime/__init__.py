@@ -1,0 +1,49 @@
+"""The runtime: one engine for the library and for the service."""
+
+from tapeline.runtime.accounting import Accounts, StreamAccount, audit
+from tapeline.runtime.engine import Engine
+from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
+from tapeline.runtime.feed import Feed, wanted_streams
+from tapeline.runtime.instruments import fetch_instruments
+from tapeline.runtime.pipeline import Output, Pipeline, StreamState
+from tapeline.runtime.recordings import (
+    RecordedFrame,
+    fingerprint,
+    merge_recordings,
+    read_recording,
+)
+from tapeline.runtime.replay import ReplayReport, replay
+from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
+from tapeline.runtime.supervision import Supervised, Supervisor
+from tapeline.runtime.system import current_seams, system_seams, use_seams
+from tapeline.transport import Backoff
+
+__all__ = [
+    "Accounts",
+    "Backoff",
+    "Engine",
+    "EngineSettings",
+    "Feed",
+    "FeedSettings",
+    "Output",
+    "Pipeline",
+    "RecordedFrame",
+    "ReplayReport",
+    "SinkSettings",
+    "StreamAccount",
+    "StreamState",
+    "Supervised",
+    "Supervisor",
+    "ThreadExecutor",
+    "ThreadWorker",
+    "audit",
+    "current_seams",
+    "fetch_instruments",
+    "fingerprint",
+    "merge_recordings",
+    "read_recording",
+    "replay",
+    "system_seams",
+    "use_seams",
+    "wanted_streams",
+]

@@ -1,0 +1,56 @@
+"""Public fakes: a seeded market, simulators' base, virtual time, memory transports."""
+
+from tapeline.testing.executor import InlineExecutor
+from tapeline.testing.faults import Fault, FaultRun, load_faults, parse_faults
+from tapeline.testing.instruments import (
+    DEFAULT_INSTRUMENTS,
+    SimInstrument,
+    linear_swap,
+    spot,
+)
+from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
+from tapeline.testing.loopback import LoopbackServer
+from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
+from tapeline.testing.police import Limit, LimitsPolice
+from tapeline.testing.simulator import SimConnection, SimulatorBase
+from tapeline.testing.timers import Timers
+from tapeline.testing.transports import MemoryNetwork, MemorySocket, MemoryVenue
+from tapeline.testing.virtual_time import (
+    VirtualClock,
+    VirtualDeadlock,
+    VirtualTimeLoop,
+    run_virtual,
+)
+
+__all__ = [
+    "DEFAULT_INSTRUMENTS",
+    "START_NS",
+    "Execution",
+    "Fault",
+    "FaultRun",
+    "Feed",
+    "Fill",
+    "InlineExecutor",
+    "Ledger",
+    "LedgerFill",
+    "Limit",
+    "LimitsPolice",
+    "LoopbackServer",
+    "Market",
+    "MemoryNetwork",
+    "MemorySocket",
+    "MemoryVenue",
+    "SimConnection",
+    "SimInstrument",
+    "SimulatorBase",
+    "Timers",
+    "VirtualClock",
+    "VirtualDeadlock",
+    "VirtualTimeLoop",
+    "linear_swap",
+    "load_faults",
+    "parse_faults",
+    "read_ledger",
+    "run_virtual",
+    "spot",
+]

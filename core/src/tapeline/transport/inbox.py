@@ -7,7 +7,13 @@ from collections.abc import Sequence
 import anyio
 import attrs
 
-from tapeline.model import Malformed, MarketDataPoint, RawMessage, Rejected, Subscription
+from tapeline.model import (
+    Malformed,
+    MarketDataPoint,
+    RawMessage,
+    Rejected,
+    Subscription,
+)
 
 
 @attrs.frozen
@@ -79,7 +85,8 @@ class Inbox:
         """Wait until the pipeline has swapped; bounded by its own progress."""
         while self.full:
             self._event.set()
-            self._room = anyio.Event()
+            if self._room.is_set():  # several receive loops may wait on one event
+                self._room = anyio.Event()
             await self._room.wait()
 
     async def wait(self) -> None:

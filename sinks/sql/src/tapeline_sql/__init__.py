@@ -1,1 +1,36 @@
-"""Placeholder."""
+"""Tables and statements that the SQL sinks of Tapeline share."""
+
+from tapeline_sql.columns import ExactDecimal, UtcTimestamp, timestamp_text
+from tapeline_sql.reading import select_count, select_rows, select_schema_version
+from tapeline_sql.rows import NOT_STORED, Row, Rows, build_rows
+from tapeline_sql.schema import create_table_statements, real_view_statements
+from tapeline_sql.statements import ON_CONFLICT, InsertBuilder
+from tapeline_sql.tables import (
+    RECORD_TABLES,
+    SCHEMA_VERSION,
+    TABLES,
+    decimal_columns,
+    metadata,
+)
+
+__all__ = [
+    "NOT_STORED",
+    "ON_CONFLICT",
+    "RECORD_TABLES",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "ExactDecimal",
+    "InsertBuilder",
+    "Row",
+    "Rows",
+    "UtcTimestamp",
+    "build_rows",
+    "create_table_statements",
+    "decimal_columns",
+    "metadata",
+    "real_view_statements",
+    "select_count",
+    "select_rows",
+    "select_schema_version",
+    "timestamp_text",
+]

@@ -1,0 +1,514 @@
+"""Candles of all timeframes from one trade stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import attrs
+import msgspec
+
+from tapeline.candles.bars import BUY, EXACT, Bar
+from tapeline.candles.holes import TimeHole, TimeHoles
+from tapeline.candles.series import Series, nested_series
+from tapeline.candles.settings import CandleSettings
+from tapeline.errors import JournalError
+from tapeline.model import (
+    COMPLETE,
+    FROM_TRADES,
+    GAP,
+    PARTIAL,
+    REPAIRED,
+    TIMEFRAMES,
+    Candle,
+    Subscription,
+    Trade,
+    width_ns,
+)
+
+VERSION = 1
+
+_NEVER = 2**63
+_add = EXACT.add
+_multiply_add = EXACT.fma
+
+
+@attrs.define
+class CandleStatistics:
+    """What happened to the bars of one stream.
+
+    Args:
+        candles: given out, revisions included.
+        revisions: given out again after a change.
+        late: trades for a bar that was closed.
+        too_late: of those, trades for a bar that was no longer kept; no candle
+            has them.
+        holes_given_up: holes that stay in their bars for ever.
+    """
+
+    candles: int = 0
+    revisions: int = 0
+    late: int = 0
+    too_late: int = 0
+    holes_given_up: int = 0
+
+
+class _SeriesState(msgspec.Struct):
+    name: str
+    open: list[Bar]
+    closed: list[Bar]
+
+
+class _State(msgspec.Struct):
+    version: int
+    next_id: int | None
+    last_ns: int
+    from_ns: int
+    closed_until_ns: int
+    holes: list[tuple[int, int, int | None, int | None]]
+    series: list[_SeriesState]
+
+
+class CandleAggregator:
+    """Bars of one trade stream, each trade counted in every timeframe.
+
+    Trades go into 1 s bars, closed bars are folded into wider ones. All eleven
+    timeframes are kept inside, so that a configuration may change between runs;
+    only those in *timeframes* are given out.
+
+    Args:
+        stream: the trades' subscription; each trade must come exactly once.
+        timeframes: names out of the eleven.
+
+    Raises:
+        UnknownTimeframe: one of *timeframes* is not among the eleven.
+    """
+
+    def __init__(
+        self,
+        stream: Subscription,
+        timeframes: Sequence[str],
+        settings: CandleSettings | None = None,
+    ) -> None:
+        self.stream = stream
+        self.statistics = CandleStatistics()
+        self._settings = CandleSettings() if settings is None else settings
+        wanted = {name for name in timeframes if width_ns(name)}
+        self._series = nested_series(TIMEFRAMES, wanted)
+        self._base = self._series[0]
+        self._holes = TimeHoles()
+        self._changed: dict[Bar, Series] = {}
+        # The bar of the trade with the highest id, while it is open.
+        self._bar = Bar(0, 0)
+        self._open_ns = self._end_ns = 0
+        self._contiguous = self._settings.contiguous_ids
+        self._next_id: int | None = None
+        self._last_ns = 0
+        self._from_ns: int | None = None
+        self._started_ns: int | None = None
+        self._live_ns: int | None = None
+        self._closed_until_ns = 0
+        self._now_ns = 0
+        self._recheck_ns: int | None = None
+        self._silent = False
+
+    def started(self, from_ns: int) -> None:
+        """The stream is followed whole from *from_ns* on; call before any trade.
+
+        Without it, it is followed from the first trade on.
+        """
+        self._started_ns = from_ns
+
+    # hot path
+    def add(self, trade: Trade, out: list[Candle]) -> None:
+        """Count *trade*; *out* gets the bars that it closes."""
+        first = trade.first_id
+        if (
+            first != self._next_id
+            or not self._open_ns <= trade.exchange_ns < self._end_ns
+        ):
+            self._add_slowly(trade, out)
+            return
+        bar = self._bar
+        price = trade.price
+        size = trade.size
+        if price > bar.high:
+            bar.high = price
+        elif price < bar.low:
+            bar.low = price
+        bar.close = price
+        bar.volume = _add(bar.volume, size)
+        bar.quote_volume = _multiply_add(price, size, bar.quote_volume)
+        if trade.side == BUY:
+            bar.taker_buy_volume = _add(bar.taker_buy_volume, size)
+        bar.trades_count += trade.fills
+        bar.received_ns = trade.received_ns
+        bar.last_id = last = trade.last_id
+        self._next_id = last + 1
+        self._last_ns = trade.exchange_ns
+
+    def advance(self, now_ns: int, out: list[Candle]) -> None:
+        """Close what the clock closes; call about once a second.
+
+        Args:
+            now_ns: the venue's clock as far as we know it, nanoseconds UTC.
+        """
+        if self._next_id is None:
+            return
+        self._now_ns = max(self._now_ns, now_ns)
+        self._give_up_old(now_ns)
+        self._close(now_ns - self._settings.close_grace_ns, now_ns)
+        self._emit(out)
+
+    def live(self, since_ns: int) -> None:
+        """The stream is known to be followed since *since_ns*: silence is quiet."""
+        if self._live_ns is None:
+            self._live_ns = since_ns
+
+    def not_live(self) -> None:
+        """Silence means nothing from here on."""
+        self._live_ns = None
+
+    def interrupted(self, from_ns: int, to_ns: int) -> None:
+        """Trades may be missing between two exchange times, both inclusive."""
+        self.mark(from_ns, to_ns, GAP)
+
+    def mark(self, from_ns: int, to_ns: int, state: str) -> None:
+        """Say of an interval that it has a hole, or that it has none any more.
+
+        Bars already given out are revised with the next ``advance``. Holes in
+        contiguous ids need no mark: they are seen here, and filled by their trades.
+
+        Args:
+            state: ``gap``, or ``repaired`` (also for ids that were never issued).
+        """
+        if state == GAP:
+            self._holes.add(from_ns, to_ns)
+            self._recheck_ns = 0
+        elif self._holes.repair(from_ns, to_ns):
+            self._recheck_ns = 0
+
+    def flush(self, out: list[Candle]) -> None:
+        """Give open bars out as ``partial``: collection stops here.
+
+        They stay open, so that a restart goes on with them.
+        """
+        self._now_ns = _NEVER
+        self._emit(out)
+        for series, bar, view in self._views():
+            if series.wanted:
+                self._send(series, bar, view, PARTIAL, out)
+        self._now_ns = self._closed_until_ns
+
+    def open_candles(self) -> list[Candle]:
+        """The bars that are still open, as they would be now, narrow ones first."""
+        return [
+            view.candle(self.stream, series.name, PARTIAL, bar.sent_revision + 1)
+            for series, bar, view in self._views()
+            if series.wanted
+        ]
+
+    def snapshot(self) -> bytes:
+        """Everything needed to go on after a restart."""
+        recent_ns = self._closed_until_ns - 5 * self._settings.close_grace_ns
+        states = []
+        for series in self._series:
+            newest = sorted(series.closed)[-2:]
+            closed = [
+                bar
+                for open_ns, bar in series.closed.items()
+                if bar.end_ns > recent_ns
+                or bar.changed
+                or open_ns in newest
+                or self._holes.touches(bar.open_ns, bar.end_ns)
+            ]
+            states.append(_SeriesState(series.name, [*series.open.values()], closed))
+        return msgspec.msgpack.encode(
+            _State(
+                VERSION,
+                self._next_id,
+                self._last_ns,
+                self._from_ns or 0,
+                self._closed_until_ns,
+                [
+                    (hole.from_ns, hole.to_ns, hole.first_id, hole.last_id)
+                    for hole in self._holes
+                ],
+                states,
+            )
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a ``snapshot``, made with any timeframes.
+
+        Raises:
+            JournalError: *data* is not a snapshot of this version; nothing changed.
+        """
+        try:
+            state = msgspec.msgpack.decode(data, type=_State)
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise JournalError(
+                f"expected a candle checkpoint, found {len(data)} bytes that cannot "
+                f"be read ({error}); bars begin anew as partial"
+            ) from error
+        if state.version != VERSION:
+            raise JournalError(
+                f"expected a candle checkpoint of version {VERSION}, found "
+                f"{state.version}; bars begin anew as partial"
+            )
+        if state.next_id is None:
+            return
+        self._next_id = state.next_id
+        self._last_ns = state.last_ns
+        self._from_ns = state.from_ns
+        self._closed_until_ns = self._now_ns = state.closed_until_ns
+        self._open_ns = self._end_ns = 0
+        self._holes.replace(TimeHole(*hole) for hole in state.holes)
+        self._changed.clear()
+        for series, one in zip(self._series, state.series, strict=True):
+            series.hold(one.open, one.closed)
+            for bar in one.closed:
+                if bar.changed:
+                    self._changed[bar] = series
+
+    def refold(self, records: Iterable[object]) -> None:
+        """Learn from journal rows that are younger than the snapshot, silently.
+
+        What was not given out before the end of the rows comes with the next
+        ``advance``.
+        """
+        self._silent = True
+        by_name = {series.name: series for series in self._series}
+        nothing: list[Candle] = []
+        for record in records:
+            if isinstance(record, Trade):
+                if record.stream == self.stream:
+                    self.add(record, nothing)
+            elif (
+                isinstance(record, Candle)
+                and record.source == FROM_TRADES
+                and record.stream == self.stream
+            ):
+                self._refold_candle(record, by_name[record.timeframe])
+        self._silent = False
+
+    def _refold_candle(self, candle: Candle, series: Series) -> None:
+        if candle.state != PARTIAL:
+            end_ns = candle.open_ns + series.width
+            self._close(end_ns, end_ns + self._settings.close_grace_ns)
+        bar = series.closed.get(candle.open_ns)
+        if bar is None and candle.open_ns in series.open:
+            bar = series.open[candle.open_ns]
+        if bar is None:
+            if candle.state == PARTIAL and candle.trades_count:
+                # Given out by flush, before anything was folded into it.
+                bar = series.opening(candle.open_ns)
+            else:
+                return
+        bar.sent_revision = candle.revision
+        bar.sent_state = candle.state
+        bar.was_gap = bar.was_gap or candle.state == GAP
+        bar.changed = False
+        self._changed.pop(bar, None)
+
+    def _add_slowly(self, trade: Trade, out: list[Candle]) -> None:
+        first, last, at_ns = trade.first_id, trade.last_id, trade.exchange_ns
+        expected = self._next_id
+        was_missing = False
+        if expected is None:
+            self._begin(at_ns)
+        elif first > expected and self._contiguous:
+            self._holes.add(self._last_ns, at_ns, expected, first - 1)
+            self._recheck_at(at_ns + self._settings.close_grace_ns)
+        elif first < expected and self._contiguous:
+            was_missing = self._holes.fill(first, last, at_ns)
+            if was_missing:
+                self._recheck_at(0)
+        highest = expected is None or last >= expected
+        if highest:
+            self._next_id = last + 1
+            self._last_ns = at_ns
+        open_ns = at_ns - at_ns % self._base.width
+        if open_ns + self._base.width > self._closed_until_ns:
+            bar = self._base.opening(at_ns)
+            bar.add(trade)
+            if highest:
+                self._bar = bar
+                self._open_ns, self._end_ns = bar.open_ns, bar.end_ns
+        else:
+            self._add_late(trade, open_ns, was_missing=was_missing)
+        ahead_ns = trade.received_ns + self._settings.max_ahead_ns
+        limit_ns = min(at_ns, ahead_ns) if trade.received_ns > 0 else at_ns
+        if limit_ns > self._now_ns:
+            self._now_ns = limit_ns
+        if limit_ns > self._closed_until_ns and self._close(limit_ns, limit_ns):
+            self._emit(out)
+
+    def _begin(self, at_ns: int) -> None:
+        started = self._started_ns
+        if started is not None and (started <= at_ns or not self._contiguous):
+            self._from_ns = started
+        else:
+            # Others may have traded in the same instant before we were there.
+            self._from_ns = at_ns + 1
+        self._closed_until_ns = at_ns - at_ns % self._base.width
+
+    def _add_late(self, trade: Trade, open_ns: int, *, was_missing: bool) -> None:
+        end_ns = open_ns + self._base.width
+        self.statistics.late += 1
+        kept_ns = self._closed_until_ns - self._settings.keep_closed_ns
+        if (
+            open_ns not in self._base.closed
+            and not was_missing
+            and end_ns <= kept_ns
+            and not self._holes.touches(open_ns, end_ns)
+        ):
+            self.statistics.too_late += 1
+            return
+        self._revise(self._base, trade)
+
+    def _revise(self, series: Series, trade: Trade) -> None:
+        """Count a late trade in a closed bar and in those it was folded into."""
+        at_ns = trade.exchange_ns
+        open_ns = at_ns - at_ns % series.width
+        if open_ns + series.width > self._closed_until_ns:
+            series.opening(at_ns).add(trade)
+            return
+        bar = series.closed.get(open_ns)
+        if bar is None:
+            bar = Bar(open_ns, open_ns + series.width, closed=True)
+            series.closed[open_ns] = bar
+        bar.add(trade)
+        self._touch(series, bar)
+        for wider in series.fed:
+            self._revise(wider, trade)
+
+    def _touch(self, series: Series, bar: Bar) -> None:
+        if series.wanted:
+            bar.changed = True
+            self._changed[bar] = series
+
+    def _close(self, until_ns: int, now_ns: int) -> bool:
+        """Close bars that end by *until_ns*, unless their ids may still come."""
+        if self._holes:
+            settled_ns = now_ns - self._settings.close_grace_ns
+            until_ns = self._holes.settled_limit_ns(until_ns, settled_ns)
+        if until_ns <= self._closed_until_ns:
+            return False
+        self._closed_until_ns = until_ns
+        for series in self._series:
+            if series.due_ns is not None and series.due_ns <= until_ns:
+                for bar in series.take_due(until_ns):
+                    self._touch(series, bar)
+                    for wider in series.fed:
+                        wider.fold(bar)
+            if self._settings.fill_empty and series.wanted:
+                self._fill_empty(series, until_ns)
+            if len(series.closed) > series.evict_at:
+                kept_ns = until_ns - self._settings.keep_closed_ns
+                series.evict(kept_ns, self._holes)
+        if self._end_ns <= until_ns:
+            self._open_ns = self._end_ns = 0
+        return True
+
+    def _fill_empty(self, series: Series, until_ns: int) -> None:
+        """Make flat bars after the newest one, as far as the stream was live."""
+        if self._live_ns is None or not series.closed:
+            return
+        width = series.width
+        open_ns = max(series.filled_ns, self._live_ns)
+        open_ns += -open_ns % width
+        while open_ns + width <= until_ns:
+            before = series.closed.get(open_ns - width)
+            if (
+                before is not None
+                and open_ns not in series.closed
+                and not self._holes.touches(open_ns, open_ns + width)
+            ):
+                bar = Bar(open_ns, open_ns + width, closed=True)
+                bar.flatten(before.close, before.received_ns)
+                series.closed[open_ns] = bar
+                self._touch(series, bar)
+            open_ns += width
+        series.filled_ns = open_ns
+
+    def _recheck_at(self, at_ns: int) -> None:
+        if self._recheck_ns is None or at_ns < self._recheck_ns:
+            self._recheck_ns = at_ns
+
+    def _recheck(self) -> None:
+        """Find closed bars whose state is no longer what was given out."""
+        if self._recheck_ns is None or self._now_ns < self._recheck_ns:
+            return
+        self._recheck_ns = None
+        settled_ns = self._now_ns - self._settings.close_grace_ns
+        for hole in self._holes:
+            if hole.first_id is not None and hole.to_ns > settled_ns:
+                self._recheck_at(hole.to_ns + self._settings.close_grace_ns)
+        for series in self._series:
+            if series.wanted:
+                for bar in series.closed.values():
+                    if bar.sent_state and self._state(bar) != bar.sent_state:
+                        self._touch(series, bar)
+
+    def _state(self, bar: Bar) -> str:
+        if self._from_ns is None or bar.open_ns < self._from_ns:
+            return PARTIAL
+        settled_ns = self._now_ns - self._settings.close_grace_ns
+        if bar.lost or self._holes.touches(bar.open_ns, bar.end_ns, settled_ns):
+            return GAP
+        return REPAIRED if bar.was_gap else COMPLETE
+
+    def _emit(self, out: list[Candle]) -> None:
+        """Give out what changed since it was given out last."""
+        if self._silent:
+            return
+        self._recheck()
+        if self._changed:
+            for bar, series in self._changed.items():
+                self._send(series, bar, bar, self._state(bar), out)
+            self._changed.clear()
+
+    def _send(
+        self, series: Series, bar: Bar, view: Bar, state: str, out: list[Candle]
+    ) -> None:
+        revision = bar.sent_revision + 1
+        bar.sent_revision = revision
+        bar.sent_state = state
+        bar.was_gap = bar.was_gap or state == GAP
+        bar.changed = False
+        self.statistics.candles += 1
+        if revision:
+            self.statistics.revisions += 1
+        out.append(view.candle(self.stream, series.name, state, revision))
+
+    def _views(self) -> list[tuple[Series, Bar, Bar]]:
+        """Each open bar, and a copy with what is open in narrower ones in it."""
+        views: dict[str, dict[int, Bar]] = {series.name: {} for series in self._series}
+        for series in self._series:
+            mine = views[series.name]
+            for open_ns, bar in series.open.items():
+                view = mine.setdefault(open_ns, Bar(open_ns, bar.end_ns))
+                view.merge(bar)
+            for view in list(mine.values()):
+                for wider in series.fed:
+                    open_ns = view.open_ns - view.open_ns % wider.width
+                    made = Bar(open_ns, open_ns + wider.width)
+                    views[wider.name].setdefault(open_ns, made).merge(view)
+        return [
+            (series, series.opening(open_ns), view)
+            for series in self._series
+            for open_ns, view in sorted(views[series.name].items())
+            if view.first_id is not None
+        ]
+
+    def _give_up_old(self, now_ns: int) -> None:
+        """Forget holes that nobody fills; their bars keep the mark for ever."""
+        old = self._holes.pop_old(
+            now_ns - self._settings.repair_window_ns, self._settings.max_holes
+        )
+        for hole in old:
+            self.statistics.holes_given_up += 1
+            for series in self._series:
+                for bar in (*series.closed.values(), *series.open.values()):
+                    if hole.from_ns < bar.end_ns and hole.to_ns >= bar.open_ns:
+                        bar.lost = True

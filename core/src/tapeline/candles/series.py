@@ -1,0 +1,100 @@
+"""The bars of one timeframe, and how timeframes nest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tapeline.candles.bars import Bar
+from tapeline.candles.holes import TimeHoles
+
+
+class Series:
+    """The bars of one timeframe: those still open, and closed ones worth keeping.
+
+    Args:
+        fed: the wider timeframes that closed bars of this one are folded into.
+    """
+
+    __slots__ = (
+        "closed",
+        "due_ns",
+        "evict_at",
+        "filled_ns",
+        "fed",
+        "name",
+        "open",
+        "wanted",
+        "width",
+    )
+
+    def __init__(self, name: str, width: int, *, wanted: bool) -> None:
+        self.name = name
+        self.width = width
+        self.wanted = wanted
+        self.fed: list[Series] = []
+        self.open: dict[int, Bar] = {}
+        self.closed: dict[int, Bar] = {}
+        self.due_ns: int | None = None
+        self.evict_at = 64
+        self.filled_ns = 0
+
+    def hold(self, open_bars: Iterable[Bar], closed: Iterable[Bar]) -> None:
+        """Hold these bars and no others."""
+        self.open = {bar.open_ns: bar for bar in open_bars}
+        self.closed = {bar.open_ns: bar for bar in closed}
+        self.due_ns = min((bar.end_ns for bar in self.open.values()), default=None)
+
+    def opening(self, at_ns: int) -> Bar:
+        """The open bar that holds *at_ns*, made when it is not there."""
+        open_ns = at_ns - at_ns % self.width
+        bar = self.open.get(open_ns)
+        if bar is None:
+            bar = self.open[open_ns] = Bar(open_ns, open_ns + self.width)
+            if self.due_ns is None or bar.end_ns < self.due_ns:
+                self.due_ns = bar.end_ns
+        return bar
+
+    def fold(self, bar: Bar) -> None:
+        """Merge a closed *bar* of the narrower timeframe."""
+        self.opening(bar.open_ns).merge(bar)
+
+    def take_due(self, until_ns: int) -> list[Bar]:
+        """Close the bars that end by *until_ns*, oldest first."""
+        due = sorted(end for end in self.open if end + self.width <= until_ns)
+        bars = [self.open.pop(open_ns) for open_ns in due]
+        for bar in bars:
+            bar.closed = True
+            self.closed[bar.open_ns] = bar
+        ends = [open_ns + self.width for open_ns in self.open]
+        self.due_ns = min(ends) if ends else None
+        return bars
+
+    def evict(self, horizon_ns: int, holes: TimeHoles) -> None:
+        """Forget closed bars that nothing can revise any more.
+
+        The last two stay whatever their age: the next hole begins in one of them.
+        """
+        newest = sorted(self.closed)[-2:]
+        self.closed = {
+            open_ns: bar
+            for open_ns, bar in self.closed.items()
+            if bar.end_ns > horizon_ns
+            or bar.changed
+            or open_ns in newest
+            or holes.touches(bar.open_ns, bar.end_ns)
+        }
+        self.evict_at = 2 * len(self.closed) + 64
+
+
+def nested_series(widths: Mapping[str, int], wanted: set[str]) -> list[Series]:
+    """A series for each width, each fed by the widest narrower one that divides it."""
+    made = [
+        Series(name, width, wanted=name in wanted)
+        for name, width in sorted(widths.items(), key=lambda item: item[1])
+    ]
+    for at, series in enumerate(made):
+        for source in reversed(made[:at]):
+            if series.width % source.width == 0:
+                source.fed.append(series)
+                break
+    return made

@@ -1,0 +1,44 @@
+"""The ``tapeline`` command: one function a subcommand, each in its own file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from tapeline.cli.check import check
+from tapeline.cli.demo import demo
+from tapeline.cli.gaps import gaps
+from tapeline.cli.init import init
+from tapeline.cli.output import Debug
+from tapeline.cli.plugins import plugins
+from tapeline.cli.replay import replay_command
+from tapeline.cli.run import run
+from tapeline.cli.simulate import simulate
+from tapeline.cli.verify import verify
+
+app = typer.Typer(
+    name="tapeline",
+    help="Collect crypto market data around the clock, and prove what was collected. "
+    "Add --debug to any command for tracebacks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(init)
+app.command()(check)
+app.command()(run)
+app.command()(plugins)
+app.command("replay")(replay_command)
+app.command()(simulate)
+app.command()(verify)
+app.command()(gaps)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; exits with 0, 1 (failed at run time) or 2 (wrong usage)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    Debug.on = "--debug" in given
+    app(args=[word for word in given if word != "--debug"], prog_name="tapeline")

@@ -1,0 +1,38 @@
+"""``tapeline init``: a configuration to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tapeline.cli.output import guarded, say
+from tapeline.config import template
+from tapeline.errors import UsageError
+
+
+def init(
+    path: Annotated[
+        Path, typer.Argument(help="Where to write the configuration.")
+    ] = Path("tapeline.toml"),
+) -> None:
+    """Write a commented configuration; never over an existing file."""
+
+    def work() -> None:
+        target = path / "tapeline.toml" if path.is_dir() else path
+        try:
+            with target.open("x", encoding="utf-8") as file:
+                file.write(template())
+        except FileExistsError:
+            raise UsageError(
+                f"expected a new file, found {target} there already; "
+                "name another one, or remove it first"
+            ) from None
+        except OSError as error:
+            raise UsageError(
+                f"expected to write {target}, found: {error.strerror}"
+            ) from error
+        say(f"wrote {target}; next: tapeline check {target}")
+
+    guarded(work)

@@ -1,0 +1,73 @@
+"""``tapeline run``: the service in the foreground."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import anyio.abc
+import typer
+
+from tapeline.cli.output import FAILED, guarded, run_async, say, warn
+from tapeline.collectors.configured import build_manager
+from tapeline.config import TapelineConfig, load_config
+from tapeline.logs import configure_logging
+from tapeline.plugins import PluginRegistry
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="The configuration file.")],
+    duration: Annotated[
+        float | None,
+        typer.Option(help="Stop after so many seconds; for ever by default.", min=0.1),
+    ] = None,
+) -> None:
+    """Collect until SIGINT or SIGTERM, then flush and end with 0."""
+    registry = PluginRegistry()
+    loaded = guarded(lambda: load_config(config, registry, os.environ))
+    failed = run_async(lambda: _run(loaded, registry, duration))
+    if failed:
+        warn(f"tapeline: {failed}")
+        raise typer.Exit(FAILED)
+
+
+async def _run(
+    config: TapelineConfig, registry: PluginRegistry, duration: float | None
+) -> str | None:
+    """Collect; the sentence about what failed, None when nothing did."""
+    configure_logging(config.runtime)
+    manager = build_manager(config, registry)
+    await manager.start()
+    names = ", ".join(manager.list_collectors())
+    say(f"collecting: {names}; stop with Ctrl-C")
+    reason: list[str] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait_for_signal, tasks.cancel_scope)
+        if duration is not None:
+            tasks.start_soon(_end_after, duration, tasks.cancel_scope)
+        engine = manager.engine
+        if engine is not None:
+            # For as long as the service runs; signals and --duration cancel it.
+            await engine.wait()
+            reason.append(f"the engine stopped: {engine.last_error}")
+            tasks.cancel_scope.cancel()
+    with anyio.CancelScope(shield=True):
+        # Bounded by the manager's own deadlines.
+        await manager.stop()
+    return reason[0] if reason else None
+
+
+async def wait_for_signal(scope: anyio.CancelScope) -> None:
+    """Cancel *scope* at the first SIGINT or SIGTERM."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _end_after(seconds: float, scope: anyio.CancelScope) -> None:
+    await anyio.sleep(seconds)
+    scope.cancel()

@@ -1,0 +1,48 @@
+"""Configurations that users of the library write by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from tapeline.model import DataType
+
+
+@attrs.define
+class CollectorConfig:
+    """How a manager treats one collector; wins over the collector's own values."""
+
+    name: str
+    exchange: str
+    symbols: list[str]
+    data_types: list[str]
+    auto_restart: bool = True
+    health_check_interval: float = 30.0
+    enabled: bool = True
+
+
+@attrs.define
+class ExchangeCollectorConfig:
+    """What ``ExchangeFactory`` needs to make a collector.
+
+    Args:
+        symbol: one canonical symbol, or a list of them.
+        custom_params: the adapter's options, plus ``ping_interval``,
+            ``max_reconnect_attempts``, ``reconnect_delay``, ``market``,
+            ``timeframes``, ``venue_timeframes``.
+    """
+
+    exchange: str
+    symbol: str | Sequence[str]
+    data_types: Sequence[DataType | str]
+    auto_restart: bool = True
+    health_check_interval: float = 30.0
+    store_raw_data: bool = False
+    custom_params: Mapping[str, Any] | None = None
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols as a list."""
+        return [self.symbol] if isinstance(self.symbol, str) else list(self.symbol)

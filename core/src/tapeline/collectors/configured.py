@@ -1,0 +1,74 @@
+"""From a configuration file to collectors: the same runtime as the library's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tapeline.collectors.configs import CollectorConfig
+from tapeline.collectors.exchange import ExchangeCollector
+from tapeline.collectors.manager import CollectorManager
+from tapeline.config import CollectorSection, TapelineConfig
+from tapeline.logs import get_logger
+from tapeline.plugins import PluginRegistry
+from tapeline.runtime import EngineSettings, SinkSettings
+
+
+def build_manager(config: TapelineConfig, registry: PluginRegistry) -> CollectorManager:
+    """The manager that *config* describes, not started yet.
+
+    Raises:
+        PluginError: a plugin that it uses is not active.
+    """
+    runtime = config.runtime
+    manager = CollectorManager(
+        "tapeline",
+        logger=get_logger("tapeline.manager"),
+        sinks=[
+            SinkSettings(
+                name, registry.sink(section.use), section.options, section.data_types
+            )
+            for name, section in config.sinks.items()
+        ],
+        settings=EngineSettings(
+            data_dir=Path(runtime.data_dir),
+            commit_ms=runtime.commit_ms,
+            quota_bytes=runtime.quota_bytes,
+            memory_bytes=runtime.memory_bytes,
+        ),
+    )
+    for name, section in config.collectors.items():
+        manager.add_collector(
+            _collector(name, section, registry),
+            CollectorConfig(
+                name,
+                section.exchange,
+                list(section.symbols),
+                [str(data_type) for data_type in section.data_types],
+                section.auto_restart,
+                section.health_check_interval,
+                section.enabled,
+            ),
+        )
+    return manager
+
+
+def _collector(
+    name: str, section: CollectorSection, registry: PluginRegistry
+) -> ExchangeCollector:
+    return ExchangeCollector(
+        section.exchange,
+        section.symbols,
+        section.data_types,
+        component_name=name,
+        auto_restart=section.auto_restart,
+        health_check_interval=section.health_check_interval,
+        store_raw_data=section.store_raw_data,
+        custom_params={
+            "market": section.market,
+            "timeframes": list(section.timeframes),
+            "venue_timeframes": list(section.venue_timeframes),
+        },
+        logger=get_logger(f"tapeline.collector.{name}"),
+        adapter=registry.exchange(section.exchange),
+        config=section.options,
+    )

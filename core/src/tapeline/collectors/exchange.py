@@ -1,0 +1,294 @@
+"""A collector of an exchange that has a plugin: the runtime does the work."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from tapeline.collectors.base import BaseDataCollector
+from tapeline.collectors.callbacks import is_async
+from tapeline.collectors.options import split_custom_params
+from tapeline.collectors.registry import plugins
+from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
+from tapeline.delivery import LiveConsumer
+from tapeline.errors import TapelineError
+from tapeline.hookspecs import ExchangeAdapter
+from tapeline.model import (
+    CollectorStatus,
+    DataType,
+    MarketDataPoint,
+    width_ns,
+)
+from tapeline.runtime import Engine, EngineSettings, Feed, FeedSettings, SinkSettings
+
+_HEARTBEAT_S = 0.5
+
+
+class ExchangeCollector(BaseDataCollector):
+    """Collects from an installed exchange plugin.
+
+    Alone it runs an engine of its own; in a ``CollectorManager`` it shares the
+    manager's.
+
+    Args:
+        exchange: name of the exchange, e.g. ``"okx"``.
+        symbol: one canonical symbol, or a list of them.
+        data_types: default ``[DataType.TRADE, DataType.ORDERBOOK]``.
+        store_raw_data: keep the venue's own text of every message.
+        custom_params: the adapter's options, and ``market``, ``timeframes``,
+            ``venue_timeframes``, ``ping_interval``, ``max_reconnect_attempts``.
+
+    Raises:
+        UnknownExchange: its plugin is not installed.
+        ConfigError: *custom_params* cannot be used; every problem is named.
+    """
+
+    def __init__(
+        self,
+        exchange: str,
+        symbol: str | Sequence[str],
+        data_types: Sequence[DataType | str] | None = None,
+        component_name: str | None = None,
+        auto_restart: bool = True,
+        health_check_interval: float = 30.0,
+        store_raw_data: bool = False,
+        custom_params: Mapping[str, Any] | None = None,
+        logger: logging.Logger | None = None,
+        log_errors_only: bool = False,
+        *,
+        adapter: ExchangeAdapter | None = None,
+        config: object | None = None,
+    ) -> None:
+        symbols = [symbol] if isinstance(symbol, str) else list(symbol)
+        types: Any = list(data_types or (DataType.TRADE, DataType.ORDERBOOK))
+        super().__init__(
+            exchange,
+            symbols,
+            types,
+            component_name or _default_name(exchange, symbols),
+            auto_restart,
+            health_check_interval,
+            logger,
+            log_errors_only,
+        )
+        self.store_raw_data = store_raw_data
+        self.custom_params = dict(custom_params or {})
+        self.adapter = adapter or plugins().exchange(exchange)
+        params = split_custom_params(self.adapter, self.custom_params, config)
+        self.market = params.market
+        self.timeframes = sorted(
+            params.timeframes or self._default_timeframes(), key=width_ns
+        )
+        self.venue_timeframes = list(params.venue_timeframes)
+        self.config = params.config
+        self._max_reconnect_attempts = (
+            params.max_reconnect_attempts or self._defaults.max_reconnect_attempts
+        )
+        self._reconnect_delay_s = (
+            params.reconnect_delay_s or self._defaults.reconnect_delay_s
+        )
+        self._sinks: list[SinkSettings] = []
+        self._engine: Engine | None = None
+        self._own_engine = False
+        self._feed: Feed | None = None
+        self._consumer: LiveConsumer | None = None
+
+    def add_sink(self, sink: SinkLike) -> None:
+        """Store what this collector receives; before ``start``.
+
+        Args:
+            sink: a plugin's sink configuration (``SqliteConfig("market.db")``), a
+                mapping as in the configuration file (``{"use": "sqlite", …}``), or
+                ``SinkSettings``.
+        """
+        self._sinks.append(resolve_sink(sink, len(self._sinks)))
+
+    def own_sinks(self) -> list[SinkSettings]:
+        """The sinks that were added to it, or the embedded database if it needs one."""
+        sinks = list(self._sinks)
+        needs_store = self.store_raw_data or DataType.CANDLE in self.data_types
+        if not sinks and needs_store:
+            sink = default_sink()
+            if sink is not None:
+                self._log_info(
+                    f"{self.component_name} has no sink; storing to the embedded "
+                    f"database, sink {sink.name!r}"
+                )
+                sinks.append(sink)
+        return sinks
+
+    def attach(self, engine: Engine) -> None:
+        """Use *engine* instead of one of its own; before ``start``."""
+        self._engine = engine
+        self._own_engine = False
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine that it runs on, None before the first start."""
+        return self._engine
+
+    def feed_settings(self) -> FeedSettings:
+        """What this collector wants, in the runtime's words."""
+        return FeedSettings(
+            name=self.component_name,
+            adapter=self.adapter,
+            config=self.config,
+            market=self.market,
+            symbols=tuple(self.symbols),
+            data_types=tuple(str(data_type) for data_type in self.data_types),
+            timeframes=tuple(self.timeframes),
+            venue_timeframes=tuple(self.venue_timeframes),
+            store_raw=self.store_raw_data,
+        )
+
+    # -- the six methods --------------------------------------------------------
+
+    async def connect(self) -> bool:
+        """Start the engine if needed, and this collector's feed on it."""
+        if self._engine is None:
+            self._engine = self._build_engine()
+            self._own_engine = True
+        engine = self._engine
+        handler = self._receive_async if self._overrides_notify() else self._receive
+        self._consumer = engine.add_consumer(handler, name=self.component_name)
+        self._feed = engine.add_feed(self.feed_settings())
+        await engine.start()
+        return True
+
+    async def disconnect(self) -> None:
+        """Stop this collector's feed, and the engine when it is its own."""
+        engine = self._engine
+        if engine is None:
+            return
+        if self._own_engine:
+            await engine.stop()
+            self._engine = None
+        if self._feed is not None:
+            engine.remove_feed(self.component_name)
+            self._feed = None
+        if self._consumer is not None:
+            engine.remove_consumer(self._consumer)
+            self._consumer = None
+
+    async def subscribe_to_data(
+        self, symbols: list[str], data_types: list[DataType]
+    ) -> bool:
+        """Want *symbols* too; the runtime subscribes them."""
+        if self._feed is None:
+            return False
+        for symbol in symbols:
+            self._feed.add_symbol(symbol)
+        return True
+
+    async def unsubscribe_from_data(
+        self, symbols: list[str], data_types: list[DataType]
+    ) -> bool:
+        """Do not want *symbols* any more; neighbors stay untouched."""
+        if self._feed is None:
+            return False
+        for symbol in symbols:
+            self._feed.remove_symbol(symbol)
+        return True
+
+    async def _process_message(self, message: Any) -> MarketDataPoint | None:
+        """The adapter has parsed it already; a point is given back as it is."""
+        return message if isinstance(message, MarketDataPoint) else None
+
+    async def _handle_messages(self) -> None:
+        """Look after the feed; the runtime's sockets do the receiving."""
+        await anyio.sleep(_HEARTBEAT_S)
+        feed, engine = self._feed, self._engine
+        if feed is None or engine is None:
+            return
+        if self._own_engine and not engine.running:
+            raise TapelineError(f"the engine stopped: {engine.last_error}")
+        status = feed.link.status()
+        self._messages_received = status.frames
+        self._reconnect_attempts = status.attempts_in_a_row
+        part = engine.parts.get(self.component_name)
+        failed = status.failed or (
+            part.last_error if part is not None and part.state == "failed" else ""
+        )
+        self._last_error = failed or status.last_error or self._last_error
+        troubled = status.attempts_in_a_row >= self._max_reconnect_attempts
+        self.status = (
+            CollectorStatus.ERROR if failed or troubled else CollectorStatus.RUNNING
+        )
+
+    # -- inside -----------------------------------------------------------------
+
+    def _default_timeframes(self) -> list[str]:
+        wants = DataType.CANDLE in self.data_types
+        return ["1m"] if wants else []
+
+    def _overrides_notify(self) -> bool:
+        return type(
+            self
+        )._notify_callbacks is not BaseDataCollector._notify_callbacks or any(
+            is_async(callback)
+            for callbacks in self._data_callbacks.values()
+            for callback in callbacks
+        )
+
+    def _receive(self, point: MarketDataPoint) -> None:
+        # hot path: the synchronous form of _notify_callbacks
+        if not self._is_ours(point):
+            return
+        self._count_point()
+        for callback in self._data_callbacks.get(point.data_type, ()):
+            try:
+                callback(point)
+            except Exception as error:  # a supervisor: a user's callback may raise
+                self._callback_failed(callback, error)
+
+    async def _receive_async(self, point: MarketDataPoint) -> None:
+        if self._is_ours(point):
+            await self._notify_callbacks(point)
+
+    def _is_ours(self, point: MarketDataPoint) -> bool:
+        if point.exchange != self.exchange_name:
+            return False
+        if point.data_type == DataType.BALANCE:
+            return True
+        market = getattr(point, "market", self.market)
+        return market == self.market and point.symbol in self.symbols
+
+    def _build_engine(self) -> Engine:
+        sinks = self.own_sinks()
+        durable = any(sink.adapter.promise == "durable" for sink in sinks)
+        engine = Engine(
+            self._seams,
+            EngineSettings(
+                data_dir=Path("data") if durable else None,
+                max_reconnect_attempts=self._max_reconnect_attempts,
+                reconnect_delay_s=self._reconnect_delay_s,
+            ),
+            wrappers=plugins().session_wrappers(),
+            observers=[plugins().notify_status],
+        )
+        for sink in sinks:
+            engine.add_sink(sink)
+        return engine
+
+    def _issues(self) -> list[str]:
+        issues = super()._issues()
+        feed = self._feed
+        if feed is None:
+            return issues
+        issues += feed.unknown_symbols.values()
+        for stream in feed.link.status().subscriptions:
+            if stream.reason:
+                issues.append(
+                    f"{stream.subscription} is {stream.state}: {stream.reason}"
+                )
+        return issues
+
+
+def _default_name(exchange: str, symbols: Sequence[str]) -> str:
+    if len(symbols) == 1:
+        return f"{exchange}_{symbols[0].lower().replace('-', '_')}"
+    return f"{exchange}_collector"

@@ -1,0 +1,328 @@
+"""Many collectors, one runtime: coordinated start, stop and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from tapeline.collectors.base import BaseDataCollector
+from tapeline.collectors.configs import CollectorConfig
+from tapeline.collectors.exchange import ExchangeCollector
+from tapeline.collectors.registry import plugins
+from tapeline.collectors.sinks import SinkLike, resolve_sink
+from tapeline.errors import UsageError
+from tapeline.logs import ConditionalLogger
+from tapeline.model import CollectorStatus
+from tapeline.runtime import Engine, EngineSettings, current_seams
+
+
+@attrs.define
+class _Member:
+    collector: BaseDataCollector
+    config: CollectorConfig
+    enabled: bool = True
+
+
+class CollectorManager:
+    """Supervises collectors; those of exchange plugins share one engine.
+
+    Args:
+        manager_name: for logs and status.
+        global_health_check_interval: seconds between checks of all collectors.
+        restart_delay: least seconds between two restarts by the manager.
+        logger: None keeps the manager silent.
+        sinks: where all collectors store; see ``ExchangeCollector.add_sink``.
+        settings: of the engine, e.g. its data folder.
+    """
+
+    def __init__(
+        self,
+        manager_name: str = "collector_manager",
+        global_health_check_interval: float = 60.0,
+        restart_delay: float = 5.0,
+        logger: logging.Logger | None = None,
+        log_errors_only: bool = False,
+        sinks: Sequence[SinkLike] = (),
+        *,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self.manager_name = manager_name
+        self.global_health_check_interval = global_health_check_interval
+        self.restart_delay = restart_delay
+        self.logger = logger
+        self._log = ConditionalLogger(logger, log_errors_only)
+        self._seams = current_seams()
+        self._sinks = [resolve_sink(sink, number) for number, sink in enumerate(sinks)]
+        self._settings = settings
+        self._members: dict[str, _Member] = {}
+        self._engine: Engine | None = None
+        self._running = False
+        self._started_ns: int | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._last_restart_ns: int | None = None
+        self._restart_lock = asyncio.Lock()
+
+    # -- membership -------------------------------------------------------------
+
+    def add_collector(
+        self, collector: BaseDataCollector, config: CollectorConfig | None = None
+    ) -> None:
+        """Take *collector* in; while running it is started as well.
+
+        Raises:
+            UsageError: *config* names another exchange or other symbols, or its
+                name is taken.
+        """
+        if config is not None:
+            _check(collector, config)
+            if config.name in self._members:
+                raise UsageError(
+                    f"expected collector names to differ, found {config.name!r} twice"
+                )
+            name = config.name
+            collector.auto_restart = config.auto_restart
+            collector.health_check_interval = config.health_check_interval
+            enabled = config.enabled
+        else:
+            name = self._unique(collector.component_name)
+            enabled = True
+            config = CollectorConfig(
+                name,
+                collector.exchange_name,
+                list(collector.symbols),
+                [str(data_type) for data_type in collector.data_types],
+                collector.auto_restart,
+                collector.health_check_interval,
+            )
+        collector.component_name = name
+        self._members[name] = _Member(collector, config, enabled)
+        if self._running and enabled:
+            self._schedule(self._start_member(self._members[name]))
+
+    def remove_collector(self, name: str) -> bool:
+        """Stop *name* and forget it; False when there is none of that name."""
+        member = self._members.pop(name, None)
+        if member is None:
+            return False
+        if self._running:
+            self._schedule(member.collector.stop())
+        return True
+
+    def enable_collector(self, name: str) -> bool:
+        """Let *name* run (again); False when there is none of that name."""
+        member = self._members.get(name)
+        if member is None:
+            return False
+        if not member.enabled:
+            member.enabled = True
+            if self._running:
+                self._schedule(self._start_member(member))
+        return True
+
+    def disable_collector(self, name: str) -> bool:
+        """Stop *name* and keep it; False when there is none of that name."""
+        member = self._members.get(name)
+        if member is None:
+            return False
+        if member.enabled:
+            member.enabled = False
+            if self._running:
+                self._schedule(member.collector.stop())
+        return True
+
+    # -- life -------------------------------------------------------------------
+
+    async def start(self) -> bool:
+        """Start every enabled collector.
+
+        Returns:
+            True when all of them started; those that did not are in
+            ``get_failed_collectors()``.
+        """
+        if self._running:
+            return True
+        self._loop = asyncio.get_running_loop()
+        engine = self._engine = self._build_engine()
+        try:
+            await engine.start()
+        except BaseException:
+            self._engine = None
+            raise
+        self._running = True
+        self._started_ns = self._seams.clock.monotonic_ns()
+        started = [
+            await self._start_member(member)
+            for member in list(self._members.values())
+            if member.enabled
+        ]
+        self._log.info(
+            f"{self.manager_name}: {sum(started)} of {len(started)} collectors started"
+        )
+        return all(started)
+
+    async def stop(self) -> None:
+        """Stop all collectors, flush all sinks, close the journal."""
+        if not self._running:
+            return
+        self._running = False
+        jobs = [job for job in self._jobs if job is not asyncio.current_task()]
+        if jobs:
+            await asyncio.wait(jobs, timeout=10.0)
+        await asyncio.gather(
+            *(member.collector.stop() for member in self._members.values())
+        )
+        if self._engine is not None:
+            await self._engine.stop()
+            self._engine = None
+        self._log.info(f"{self.manager_name}: stopped")
+
+    async def restart_collector(self, name: str) -> bool:
+        """Restart *name*; False when it is unknown or did not start."""
+        member = self._members.get(name)
+        if member is None:
+            return False
+        async with self._restart_lock:
+            await self._pause()
+            return await member.collector.restart()
+
+    async def restart_all_collectors(self) -> dict[str, bool]:
+        """Restart every enabled collector, one after the other."""
+        return {
+            name: await self.restart_collector(name)
+            for name, member in list(self._members.items())
+            if member.enabled
+        }
+
+    # -- status -----------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine | None:
+        """The runtime that exchange collectors share; None while stopped."""
+        return self._engine
+
+    def get_status(self) -> dict[str, Any]:
+        """The manager, every collector, totals and resources; JSON-ready."""
+        collectors = {
+            name: member.collector.get_status()
+            for name, member in self._members.items()
+        }
+        statistics = [status["statistics"] for status in collectors.values()]
+        uptime = self._uptime_s()
+        received = sum(s["messages_received"] for s in statistics)
+        return {
+            "manager_name": self.manager_name,
+            "status": "running" if self._running else "stopped",
+            "collectors": collectors,
+            "statistics": {
+                "total_collectors": len(self._members),
+                "enabled_collectors": sum(m.enabled for m in self._members.values()),
+                "running_collectors": len(self.get_running_collectors()),
+                "failed_collectors": len(self.get_failed_collectors()),
+                "messages_received": received,
+                "messages_processed": sum(s["messages_processed"] for s in statistics),
+                "errors": sum(s["errors"] for s in statistics),
+                "restarts": sum(s["restarts"] for s in statistics),
+                "messages_per_second": received / uptime if uptime else 0.0,
+                "uptime_seconds": uptime,
+            },
+            "engine": None if self._engine is None else self._engine.status(),
+        }
+
+    def get_collector_status(self, name: str) -> dict[str, Any] | None:
+        """Status of *name*; None when there is none of that name."""
+        member = self._members.get(name)
+        return None if member is None else member.collector.get_status()
+
+    def list_collectors(self) -> list[str]:
+        """Names of all collectors, in the order of adding."""
+        return list(self._members)
+
+    def get_running_collectors(self) -> list[str]:
+        """Names of those that run."""
+        return [
+            name
+            for name, member in self._members.items()
+            if member.collector.status is CollectorStatus.RUNNING
+        ]
+
+    def get_failed_collectors(self) -> list[str]:
+        """Names of those that should run and are in error or unhealthy."""
+        failed = (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY)
+        return [
+            name
+            for name, member in self._members.items()
+            if member.collector.status in failed
+        ]
+
+    # -- inside -----------------------------------------------------------------
+
+    def _build_engine(self) -> Engine:
+        sinks = list(self._sinks)
+        for member in self._members.values():
+            if isinstance(member.collector, ExchangeCollector):
+                sinks += member.collector.own_sinks()
+        engine = Engine(
+            self._seams,
+            self._settings,
+            wrappers=plugins().session_wrappers(),
+            observers=[plugins().notify_status],
+        )
+        for sink in sinks:
+            engine.add_sink(sink)
+        return engine
+
+    async def _start_member(self, member: _Member) -> bool:
+        collector = member.collector
+        if isinstance(collector, ExchangeCollector) and self._engine is not None:
+            collector.attach(self._engine)
+        return await collector.start()
+
+    async def _pause(self) -> None:
+        now = self._seams.clock.monotonic_ns()
+        if self._last_restart_ns is not None:
+            passed_s = (now - self._last_restart_ns) / 1e9
+            await self._seams.clock.sleep(self.restart_delay - passed_s)
+        self._last_restart_ns = self._seams.clock.monotonic_ns()
+
+    def _schedule(self, job: Any) -> None:
+        loop = self._loop
+        assert loop is not None
+
+        def begin() -> None:
+            task = loop.create_task(job)
+            # Kept so that it is not collected while it runs; stop() awaits it.
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
+
+        loop.call_soon_threadsafe(begin)
+
+    def _unique(self, name: str) -> str:
+        if name not in self._members:
+            return name
+        number = 2
+        while f"{name}_{number}" in self._members:
+            number += 1
+        return f"{name}_{number}"
+
+    def _uptime_s(self) -> float | None:
+        if not self._running or self._started_ns is None:
+            return None
+        return (self._seams.clock.monotonic_ns() - self._started_ns) / 1e9
+
+
+def _check(collector: BaseDataCollector, config: CollectorConfig) -> None:
+    wanted: Mapping[str, tuple[object, object]] = {
+        "exchange": (collector.exchange_name, config.exchange),
+        "symbols": (sorted(collector.symbols), sorted(config.symbols)),
+    }
+    for key, (own, given) in wanted.items():
+        if own != given:
+            raise UsageError(
+                f"expected {key} of configuration {config.name!r} to be the "
+                f"collector's, {own!r}; found {given!r}"
+            )

@@ -1,0 +1,512 @@
+"""Continuity of trades whose ids step by one.
+
+Everything between the lowest and the highest id ever taken is either stored or
+missing, so the missing ids are all that is kept: memory grows with holes, not
+with trades.
+"""
+
+from __future__ import annotations
+
+from tapeline.integrity.counters import ContinuityCounters
+from tapeline.integrity.gap_ids import GapIds
+from tapeline.integrity.holes import Hole, Holes
+from tapeline.integrity.intervals import IntervalSet
+from tapeline.integrity.resets import ResetWatch
+from tapeline.integrity.settings import IntegritySettings
+from tapeline.integrity.states import (
+    ContinuityState,
+    hole_of_state,
+    state_of_hole,
+)
+from tapeline.model import (
+    BACKFILLING,
+    CLOSED,
+    OPEN,
+    UNRECOVERABLE,
+    Gap,
+    Record,
+    Subscription,
+    Trade,
+)
+
+ID_HOLE = "id-hole"
+ID_RESET = "id-reset"
+QUARANTINE = "quarantine"
+
+
+class TradeContinuity:
+    """Takes every id of one stream exactly once and knows which are missing.
+
+    Args:
+        stream: the trade stream; its ids must step by one.
+        gap_ids: shared by all streams of a process.
+    """
+
+    __slots__ = (
+        "_begun_ns",
+        "_deadline_ns",
+        "_expected",
+        "_fresh",
+        "_gap_ids",
+        "_high",
+        "_holes",
+        "_last_ns",
+        "_lost",
+        "_low",
+        "_missing",
+        "_resets",
+        "_settings",
+        "counters",
+        "epoch",
+        "seen_ns",
+        "stream",
+    )
+
+    def __init__(
+        self, stream: Subscription, gap_ids: GapIds, settings: IntegritySettings
+    ) -> None:
+        self.stream = stream
+        self.counters = ContinuityCounters()
+        self.epoch = 0
+        self.seen_ns: int | None = None
+        self._gap_ids = gap_ids
+        self._settings = settings
+        # The next id in order; None sends every trade through the slow path.
+        self._expected: int | None = None
+        # Highest id as the slow path left it; behind while trades are in order.
+        self._high: int | None = None
+        self._low: int | None = None
+        self._last_ns: int | None = None
+        self._begun_ns: int | None = None
+        self._lost: str | None = None
+        self._fresh = False
+        self._missing = IntervalSet()
+        self._holes = Holes()
+        self._deadline_ns: int | None = None
+        self._resets = ResetWatch(settings)
+
+    # hot path
+    def take(self, trade: Trade, now_ns: int, out: list[Record]) -> bool:
+        """True when *trade* is new and is to be kept.
+
+        Args:
+            now_ns: our wall clock, nanoseconds UTC.
+            out: gets the facts that must stand before the trade.
+        """
+        last = trade.last_id
+        if trade.first_id == self._expected and last >= trade.first_id:
+            self._expected = last + 1
+            self._last_ns = trade.exchange_ns
+            self.seen_ns = now_ns
+            return True
+        return self._take_slowly(trade, now_ns, out)
+
+    def lost(self, cause: str, now_ns: int) -> None:
+        """From here on trades may be missing; the next hole has this *cause*.
+
+        Of several causes before the next trade the first one is kept.
+        """
+        if self.high_water is None:
+            return
+        self._pause()
+        if self._lost is None:
+            self._lost = cause
+
+    def ended(self) -> None:
+        """Coverage ends here on purpose; what comes later begins a new one."""
+        if self.high_water is None:
+            return
+        self._pause()
+        self._lost = None
+        self._fresh = True
+
+    def advance(self, now_ns: int, out: list[Record]) -> None:
+        """Make gaps of the holes whose grace is over."""
+        if self._deadline_ns is None:
+            return
+        grace = self._settings.reorder_grace_ns
+        self._deadline_ns = None
+        for hole in self._holes.pending():
+            if hole.since_ns > now_ns:
+                # The wall clock was set back: wait from where it is now.
+                hole.since_ns = now_ns
+            if hole.since_ns + grace <= now_ns:
+                self._declare(hole, ID_HOLE, now_ns, out)
+            else:
+                self._wait_for(hole)
+
+    def settle(self, now_ns: int, out: list[Record]) -> None:
+        """Make gaps of all holes now, without waiting."""
+        for hole in self._holes.pending():
+            self._declare(hole, ID_HOLE, now_ns, out)
+        self._deadline_ns = None
+
+    def quarantined(
+        self,
+        first_id: int | None,
+        last_id: int | None,
+        now_ns: int,
+        out: list[Record],
+    ) -> None:
+        """Something for this stream could not be read; ids None when unknown."""
+        self.counters.quarantined += 1
+        if first_id is None or last_id is None or last_id < first_id:
+            self.lost(QUARANTINE, now_ns)
+            return
+        high, low = self.high_water, self._low
+        if high is None or low is None or self._fresh:
+            return
+        for hole in self._holes.overlapping(first_id, min(last_id, high)):
+            if hole.gap_id is None:
+                self._declare(hole, QUARANTINE, now_ns, out)
+        if last_id <= high:
+            return
+        self._pause()
+        if first_id > high + 1:
+            self._add_hole(high + 1, first_id - 1, None, now_ns, out)
+        hole = Hole.between(
+            max(first_id, high + 1), last_id, self._last_ns, None, now_ns
+        )
+        self._missing.add(hole.first, hole.last)
+        self._holes.insert(hole)
+        self._declare(hole, QUARANTINE, now_ns, out)
+        self._high = last_id
+        self._expected = last_id + 1
+        self._lost = None
+
+    def resolve(
+        self, gap_id: int, state: str, cause: str | None, out: list[Record]
+    ) -> bool:
+        """Revise a gap from outside: being filled, given up, proven empty.
+
+        Returns:
+            False when no open gap has that id.
+        """
+        hole = self._holes.by_gap_id(gap_id)
+        if hole is None:
+            return False
+        hole.cause = hole.cause if cause is None else cause
+        hole.state = state
+        hole.revision += 1
+        if state in (OPEN, BACKFILLING):
+            out.append(hole.row(self.stream))
+            return True
+        self._remove(hole)
+        if state == CLOSED:
+            self.counters.gaps_closed += 1
+            out.append(hole.closed_row(self.stream))
+        else:
+            self.counters.gaps_unrecoverable += 1
+            out.append(hole.row(self.stream))
+        return True
+
+    @property
+    def high_water(self) -> int | None:
+        """Highest id known to exist."""
+        return self._high if self._expected is None else self._expected - 1
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether something may be missing after the high-water mark."""
+        return self._lost is not None
+
+    @property
+    def missing(self) -> list[tuple[int, int]]:
+        """The ids below the high-water mark that are not stored, rising."""
+        return list(self._missing)
+
+    @property
+    def pending(self) -> list[tuple[int, int]]:
+        """The part of ``missing`` that is not yet in a gap."""
+        return [(hole.first, hole.last) for hole in self._holes.pending()]
+
+    def covered(self) -> tuple[int | None, int | None]:
+        """First and last id of which every one is stored or in a gap."""
+        if self._low is None or self._fresh:
+            return None, None
+        for hole in self._holes:
+            if hole.gap_id is None:
+                return self._low, hole.first - 1
+        return self._low, self.high_water
+
+    def covered_until_ns(self) -> int | None:
+        """Our clock, up to which coverage holds; None when it has ended."""
+        if self._fresh:
+            return None
+        since = [hole.since_ns for hole in self._holes.pending()]
+        if self.seen_ns is None or not since:
+            return self.seen_ns
+        return min(self.seen_ns, *since)
+
+    def open_gaps(self) -> list[Gap]:
+        """The rows of gaps that are neither closed nor given up."""
+        return [hole.row(self.stream) for hole in self._holes.declared()]
+
+    @property
+    def gaps_open(self) -> int:
+        """How many gaps are neither closed nor given up."""
+        return len(self._holes.declared())
+
+    def state(self) -> ContinuityState:
+        """All that is needed to go on, for a checkpoint."""
+        return ContinuityState(
+            self.seen_ns,
+            self.high_water,
+            self._low,
+            self._last_ns,
+            self._lost,
+            self._fresh,
+            [state_of_hole(hole) for hole in self._holes],
+        )
+
+    def restore(self, state: ContinuityState) -> None:
+        """Go on from *state*; what this object knew is forgotten."""
+        self.seen_ns = state.seen_ns
+        self._high, self._low = state.high, state.low
+        self._last_ns = state.last_ns
+        self._lost, self._fresh = state.lost, state.fresh
+        self._begun_ns = None
+        self._missing.clear()
+        self._holes.clear()
+        self._deadline_ns = None
+        for hole in map(hole_of_state, state.holes):
+            self._missing.add(hole.first, hole.last)
+            self._holes.insert(hole)
+            if hole.gap_id is None:
+                self._wait_for(hole)
+        paused = self._lost is not None or self._fresh or self._high is None
+        self._expected = None if paused or self._high is None else self._high + 1
+
+    def fold(self, record: Record) -> None:
+        """Learn from *record* of the journal, which was written after the state."""
+        if isinstance(record, Trade):
+            counters, self.counters = self.counters, ContinuityCounters()
+            # Its facts are in the journal already: what take says is not written.
+            self.take(record, record.received_ns, [])
+            self.counters = counters
+        elif isinstance(record, Gap) and not record.for_sink:
+            self._fold_gap(record)
+
+    def _fold_gap(self, gap: Gap) -> None:
+        first, last = gap.from_id, gap.to_id
+        if first is None or last is None:
+            if gap.cause == ID_RESET and self._settings.accept_resets:
+                self.restore(ContinuityState())
+            return
+        hole = self._holes.by_gap_id(gap.gap_id)
+        if hole is not None:
+            self._remove(hole)
+        else:
+            for other in self._holes.overlapping(first, last):
+                self._remove(other)
+            for other in self._holes:
+                # The upper part of a split answers for itself from here on.
+                if other.whole_first < first <= other.whole_last:
+                    other.whole_last = first - 1
+                    other.whole_to_ns = gap.from_ns
+            hole = Hole.between(first, last, gap.from_ns, gap.to_ns, gap.detected_ns)
+            hole.gap_id = gap.gap_id
+        hole.restore_row(gap)
+        if gap.state in (OPEN, BACKFILLING):
+            self._missing.add(first, last)
+            self._holes.insert(hole)
+        high = self.high_water
+        if high is not None and last > high:
+            self._pause()
+            self._high = last
+            self._lost = None
+            self._expected = last + 1
+            self._last_ns = gap.to_ns or self._last_ns
+
+    def _take_slowly(self, trade: Trade, now_ns: int, out: list[Record]) -> bool:
+        first, last = trade.first_id, trade.last_id
+        if last < first:
+            self.counters.invalid += 1
+            return False
+        high, low = self.high_water, self._low
+        if high is None or low is None:
+            self._low = first
+            self._begun_ns = now_ns
+            return self._advance_to(trade, now_ns)
+        if first > high:
+            if self._fresh:
+                self._low = first
+                self._fresh = False
+            elif first > high + 1:
+                self._add_hole(high + 1, first - 1, trade.exchange_ns, now_ns, out)
+            self._lost = None
+            return self._advance_to(trade, now_ns)
+        if first < low and not self._below(trade, now_ns):
+            return self._refuse(trade, now_ns, out, below=True)
+        top = min(last, high)
+        missing = self._missing.count(first, top)
+        if not missing and last <= high:
+            return self._refuse(trade, now_ns, out, below=False)
+        if missing < top - first + 1:
+            # Part of it is stored: keeping it would store that part twice.
+            self.counters.overlaps += 1
+            if last > high:
+                self._add_hole(high + 1, last, trade.exchange_ns, now_ns, out)
+                self._lost = None
+                self._advance_to(trade, now_ns)
+            return False
+        self._recover(first, top, trade.exchange_ns, out)
+        self.seen_ns = now_ns
+        if last > high:
+            self._lost = None
+            self._advance_to(trade, now_ns)
+        return True
+
+    def _advance_to(self, trade: Trade, now_ns: int) -> bool:
+        self._high = trade.last_id
+        self._expected = trade.last_id + 1
+        self._last_ns = trade.exchange_ns
+        self.seen_ns = now_ns
+        self._resets.forget()
+        return True
+
+    def _pause(self) -> None:
+        self._high = self.high_water
+        self._expected = None
+
+    def _below(self, trade: Trade, now_ns: int) -> bool:
+        """Lower the start of coverage for a trade that the first one overtook."""
+        assert self._low is not None
+        grace = self._settings.reorder_grace_ns
+        if trade.last_id >= self._low or self._fresh:
+            return False
+        if self._begun_ns is None or now_ns - self._begun_ns > grace:
+            return False
+        # All of it counts as missing, and the caller recovers what came.
+        hole = Hole.between(
+            trade.first_id, self._low - 1, trade.exchange_ns, self._last_ns, now_ns
+        )
+        self._missing.add(hole.first, hole.last)
+        self._holes.insert(hole)
+        self._wait_for(hole)
+        self._low = trade.first_id
+        return True
+
+    def _refuse(
+        self, trade: Trade, now_ns: int, out: list[Record], *, below: bool
+    ) -> bool:
+        """Drop a trade that seems stored, unless the venue began to count anew."""
+        newest = self._last_ns
+        if not self._resets.is_new(trade, newest):
+            if below:
+                self.counters.below += 1
+            else:
+                self.counters.duplicates += 1
+            return False
+        if not self._resets.proves_reset(trade):
+            self.counters.out_of_order += 1
+            return False
+        accept = self._settings.accept_resets
+        to_ns = trade.exchange_ns if accept else None
+        self.counters.gaps_opened += 1
+        self.counters.gaps_unrecoverable += 1
+        out.append(
+            Gap(
+                self.stream,
+                self._gap_ids.next(),
+                0,
+                None,
+                None,
+                newest,
+                to_ns,
+                ID_RESET,
+                now_ns,
+                UNRECOVERABLE,
+            )
+        )
+        if not accept:
+            self.counters.out_of_order += 1
+            return False
+        self._give_up_all(out)
+        self._missing.clear()
+        self._holes.clear()
+        self.epoch += 1
+        self._low = trade.first_id
+        self._lost = None
+        return self._advance_to(trade, now_ns)
+
+    def _add_hole(
+        self,
+        first: int,
+        last: int,
+        to_ns: int | None,
+        now_ns: int,
+        out: list[Record],
+    ) -> None:
+        hole = Hole.between(first, last, self._last_ns, to_ns, now_ns)
+        self._missing.add(first, last)
+        self._holes.insert(hole)
+        if self._lost is None:
+            self._wait_for(hole)
+        else:
+            self._declare(hole, self._lost, now_ns, out)
+
+    def _wait_for(self, hole: Hole) -> None:
+        due = hole.since_ns + self._settings.reorder_grace_ns
+        if self._deadline_ns is None or due < self._deadline_ns:
+            self._deadline_ns = due
+
+    def _declare(self, hole: Hole, cause: str, now_ns: int, out: list[Record]) -> None:
+        hole.whole_first, hole.whole_last = hole.first, hole.last
+        hole.whole_from_ns, hole.whole_to_ns = hole.from_ns, hole.to_ns
+        hole.gap_id = self._gap_ids.next()
+        hole.revision = 0
+        hole.cause = cause
+        hole.detected_ns = now_ns
+        self.counters.gaps_opened += 1
+        out.append(hole.row(self.stream))
+        if len(self._holes) > self._settings.max_open_gaps:
+            self._give_up(self._holes.declared()[0], out)
+
+    def _give_up(self, hole: Hole, out: list[Record]) -> None:
+        assert hole.gap_id is not None
+        self.resolve(hole.gap_id, UNRECOVERABLE, None, out)
+
+    def _give_up_all(self, out: list[Record]) -> None:
+        for hole in self._holes.declared():
+            self._give_up(hole, out)
+
+    def _remove(self, hole: Hole) -> None:
+        self._missing.remove(hole.first, hole.last)
+        self._holes.discard(hole)
+
+    def _recover(self, first: int, last: int, at_ns: int, out: list[Record]) -> None:
+        """Shorten, split or close the holes that ``first..last`` fills."""
+        for hole in self._holes.overlapping(first, last):
+            low, high = max(first, hole.first), min(last, hole.last)
+            upper: Hole | None = None
+            if low == hole.first and high == hole.last:
+                self._close(hole, out)
+                continue
+            self._missing.remove(low, high)
+            if low == hole.first:
+                self._holes.move(hole, high + 1)
+                hole.from_ns = at_ns
+            elif high == hole.last:
+                hole.last = low - 1
+                hole.to_ns = at_ns
+            else:
+                upper = hole.split(low, high, at_ns)
+                self._holes.insert(upper)
+            if hole.gap_id is None:
+                continue
+            hole.revision += 1
+            out.append(hole.row(self.stream))
+            if upper is not None:
+                upper.gap_id = self._gap_ids.next()
+                self.counters.gaps_opened += 1
+                out.append(upper.row(self.stream))
+
+    def _close(self, hole: Hole, out: list[Record]) -> None:
+        self._remove(hole)
+        if hole.gap_id is None:
+            return
+        hole.first = hole.last + 1
+        hole.revision += 1
+        self.counters.gaps_closed += 1
+        out.append(hole.closed_row(self.stream))

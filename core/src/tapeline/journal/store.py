@@ -1,0 +1,519 @@
+"""The journal's SQLite file. Blocking; called on one worker, one call at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from tapeline.errors import JournalError
+from tapeline.journal.codec import decode
+from tapeline.journal.losses import DAMAGE, Loss
+from tapeline.journal.rows import (
+    Chunk,
+    Commit,
+    RowTuple,
+    State,
+    StoredPart,
+    Trimmed,
+    head_is_good,
+    payload_is_good,
+    text_crc,
+)
+from tapeline.journal.spans import Spans, has_facts
+from tapeline.model import Part, Record
+
+VERSION = 1
+_PAGE_BYTES = 4_096
+_CHUNK_ROWS = 2_000
+_MAX_CHUNKS = 256
+_QUICK_CHECK_BYTES = 128 * 2**20
+_FREE_PAGES = 1_024
+
+SCHEMA = {
+    "meta": "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT, crc INTEGER)",
+    "outbox": (
+        "CREATE TABLE outbox(position INTEGER PRIMARY KEY, nbytes INTEGER, "
+        "wall_ns INTEGER, head_crc INTEGER, crc INTEGER, headers BLOB, payload BLOB)"
+    ),
+    "cursors": (
+        "CREATE TABLE cursors(sink TEXT PRIMARY KEY, position INTEGER, crc INTEGER)"
+    ),
+    "checkpoints": (
+        "CREATE TABLE checkpoints(name TEXT PRIMARY KEY, position INTEGER, "
+        "payload BLOB, crc INTEGER)"
+    ),
+    "bans": "CREATE TABLE bans(scope TEXT PRIMARY KEY, until_ns INTEGER, crc INTEGER)",
+    "trimmed": (
+        "CREATE TABLE trimmed(last_position INTEGER PRIMARY KEY, "
+        "first_position INTEGER, nrows INTEGER, headers BLOB, crc INTEGER)"
+    ),
+    "given_up": (
+        "CREATE TABLE given_up(sink TEXT, after INTEGER, position INTEGER, "
+        "cause TEXT, revision INTEGER, nrows INTEGER, headers BLOB, facts BLOB, "
+        "crc INTEGER, PRIMARY KEY(sink, position))"
+    ),
+}
+ROW_COLUMNS = "position, nbytes, wall_ns, head_crc, crc, headers, payload"
+
+
+class DamagedFile(Exception):
+    """The file is not a journal that we wrote; it has to be salvaged."""
+
+
+def is_corrupt(error: sqlite3.Error) -> bool:
+    """True when SQLite is sure that the file's content is bad."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """True when the disk or the system refuses; the content may be good."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return code in (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_INTERRUPT,
+    )
+
+
+def connect(path: Path, max_file_bytes: int | None = None) -> sqlite3.Connection:
+    """A connection with our durability: WAL, and every commit on the disk."""
+    connection = sqlite3.connect(
+        path, timeout=5.0, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        if max_file_bytes is not None:
+            pages = max(1, max_file_bytes // _PAGE_BYTES)
+            connection.execute(f"PRAGMA max_page_count={pages}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+class Store:
+    """An open journal file.
+
+    Every method may raise ``sqlite3.Error``; a failed ``commit`` may be tried
+    again as it is, because rows replace themselves.
+    """
+
+    def __init__(self, path: Path, max_file_bytes: int | None = None) -> None:
+        self.path = path
+        self.chunks: list[Chunk] = []
+        self.damaged_rows = 0
+        self._max_file_bytes = max_file_bytes
+        self._connection = connect(path, max_file_bytes)
+
+    def create(self, journal_id: str, started: int) -> None:
+        """Make the tables of a new journal."""
+        with self._transaction():
+            for statement in SCHEMA.values():
+                self._connection.execute(statement)
+            self._put_meta("version", str(VERSION))
+            self._put_meta("journal_id", journal_id)
+            self._put_meta("started", str(started))
+            self._put_meta("clean", "1")
+
+    def clear(self) -> None:
+        """Drop all tables that there are."""
+        with self._transaction():
+            for name in SCHEMA:
+                self._connection.execute(f"DROP TABLE IF EXISTS {name}")
+
+    def load(self) -> State:
+        """Check the file and read all that is small.
+
+        Raises:
+            DamagedFile: it is not what we wrote.
+        """
+        run = self._connection.execute
+        if self.path.stat().st_size <= _QUICK_CHECK_BYTES:
+            verdict = run("PRAGMA quick_check(1)").fetchone()
+            if verdict != ("ok",):
+                raise DamagedFile(f"SQLite finds {verdict[0]}")
+        found = dict(run("SELECT name, sql FROM sqlite_master WHERE type='table'"))
+        meta = self._meta() if found.get("meta") == SCHEMA["meta"] else {}
+        if meta.get("version", str(VERSION)) != str(VERSION):
+            raise DamagedFile(
+                f"expected journal version {VERSION}, found {meta['version']}"
+            )
+        if found != SCHEMA:
+            raise DamagedFile("its tables are not those of a journal")
+        try:
+            journal_id, started = meta["journal_id"], int(meta["started"])
+        except (KeyError, ValueError):
+            raise DamagedFile("its name is not readable") from None
+        sizes: list[tuple[int, int, int]] = []
+        for row in run(
+            "SELECT position, nbytes, wall_ns FROM outbox ORDER BY position"
+        ):
+            if not all(type(value) is int for value in row):
+                raise DamagedFile(f"row {row[0]} has no size")
+            sizes.append(row)
+        self.chunks = self._load_chunks()
+        floor = self.chunks[-1].last_position if self.chunks else started - 1
+        return State(
+            journal_id=journal_id,
+            started=started,
+            floor=floor,
+            last=max(floor, sizes[-1][0] if sizes else floor),
+            clean=meta.get("clean") == "1",
+            cursors={
+                sink: position
+                for sink, position, crc in run("SELECT * FROM cursors")
+                if text_crc(sink, position) == crc
+            },
+            checkpoints={
+                name: (position, payload)
+                for name, position, payload, crc in run("SELECT * FROM checkpoints")
+                if text_crc(name, position, payload) == crc
+            },
+            bans={
+                scope: until_ns
+                for scope, until_ns, crc in run("SELECT * FROM bans")
+                if text_crc(scope, until_ns) == crc
+            },
+            losses=self._load_losses(),
+            chunks=tuple(self.chunks),
+            sizes=sizes,
+        )
+
+    def mark_open(self) -> None:
+        """Note that a process works on it; also proves that it can be written."""
+        with self._transaction():
+            self._put_meta("clean", "0")
+
+    def commit(self, commit: Commit) -> Trimmed | None:
+        """Make *commit* durable in one transaction; returns what was trimmed."""
+        run = self._connection.execute
+        trimmed = None
+        with self._transaction():
+            if commit.rows:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?)", commit.rows
+                )
+            for sink, position in commit.cursors.items():
+                run(
+                    "INSERT OR REPLACE INTO cursors VALUES (?,?,?)",
+                    (sink, position, text_crc(sink, position)),
+                )
+            for name, (position, payload) in commit.checkpoints.items():
+                run(
+                    "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?)",
+                    (name, position, payload, text_crc(name, position, payload)),
+                )
+            for scope, until_ns in commit.bans.items():
+                run("DELETE FROM bans WHERE scope=?", (scope,))
+                if until_ns:
+                    run(
+                        "INSERT INTO bans VALUES (?,?,?)",
+                        (scope, until_ns, text_crc(scope, until_ns)),
+                    )
+            for name in commit.forget_checkpoints:
+                run("DELETE FROM checkpoints WHERE name=?", (name,))
+            for sink, losses in commit.losses.items():
+                run("DELETE FROM given_up WHERE sink=?", (sink,))
+                for loss in losses:
+                    self._put_loss(loss)
+            for sink in commit.forget:
+                run("DELETE FROM cursors WHERE sink=?", (sink,))
+                run("DELETE FROM given_up WHERE sink=?", (sink,))
+            chunks = list(self.chunks)
+            if commit.trim_to is not None:
+                trimmed = self._trim(commit.trim_to, commit.trim_rows, chunks)
+        self.chunks = chunks
+        if trimmed is not None:
+            self._shrink()
+        return trimmed
+
+    def adopt(
+        self,
+        trimmed: Iterable[tuple[object, ...]],
+        given_up: Iterable[tuple[object, ...]],
+    ) -> None:
+        """Take over rows of another journal file whose checksums are good."""
+        with self._transaction():
+            for table, rows in (("trimmed", trimmed), ("given_up", given_up)):
+                for row in rows:
+                    if text_crc(*row[:-1]) == row[-1]:
+                        marks = ",".join("?" * len(row))
+                        self._connection.execute(
+                            f"INSERT OR REPLACE INTO {table} VALUES ({marks})", row
+                        )
+
+    def read(
+        self, after: int, upto: int, max_records: int, max_bytes: int
+    ) -> list[StoredPart]:
+        """Rows behind *after* up to *upto*; at least one when there is one."""
+        parts: list[StoredPart] = []
+        records = nbytes = 0
+        query = (
+            f"SELECT {ROW_COLUMNS} FROM outbox WHERE position > ? AND position <= ? "
+            "ORDER BY position"
+        )
+        for row in self._connection.execute(query, (after, upto)):
+            part = self._part(row)
+            parts.append(part)
+            records += len(part.records)
+            nbytes += part.nbytes
+            if records >= max_records or nbytes >= max_bytes:
+                break
+        return parts
+
+    def reach(self, after: int, nbytes: int, limit: int, ceiling: int) -> int:
+        """The position up to which rows behind *after* hold *nbytes*.
+
+        Stops after *limit* rows and at *ceiling*.
+        """
+        reached = after
+        query = (
+            "SELECT position, nbytes FROM outbox WHERE position > ? AND position <= ? "
+            "ORDER BY position LIMIT ?"
+        )
+        for position, size in self._connection.execute(query, (after, ceiling, limit)):
+            reached = position
+            nbytes -= size
+            if nbytes <= 0:
+                break
+        return reached
+
+    def add_loss(self, loss: Loss, after: int, upto: int) -> None:
+        """Add what the rows ``after < p <= upto`` hold to *loss*."""
+        query = (
+            f"SELECT {ROW_COLUMNS} FROM outbox WHERE position > ? AND position <= ? "
+            "ORDER BY position"
+        )
+        for row in self._connection.execute(query, (after, upto)):
+            if not head_is_good(row):
+                continue
+            loss.rows += 1
+            loss.spans.add(row[5])
+            if has_facts(row[5]):
+                loss.keep(self._part(row).records)
+
+    def spans(self, after: int) -> Spans:
+        """What streams were written behind *after*, trimmed rows included."""
+        spans = Spans()
+        for chunk in self.chunks:
+            if chunk.last_position > after:
+                spans.add(chunk.headers)
+        query = f"SELECT {ROW_COLUMNS} FROM outbox WHERE position > ? ORDER BY position"
+        for row in self._connection.execute(query, (after,)):
+            if head_is_good(row):
+                spans.add(row[5])
+        return spans
+
+    def reopen(self) -> None:
+        """A new connection, after the disk failed under the old one."""
+        self._connection.close()
+        self._connection = connect(self.path, self._max_file_bytes)
+
+    def limit(self, max_file_bytes: int | None) -> None:
+        """Change the hard limit of the file."""
+        self._max_file_bytes = max_file_bytes
+        pages = 2**31 - 1 if max_file_bytes is None else max_file_bytes // _PAGE_BYTES
+        self._connection.execute(f"PRAGMA max_page_count={max(1, pages)}")
+
+    def file_bytes(self) -> int:
+        """Size of the file and its log on the disk."""
+        total = 0
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            if path.exists():
+                total += path.stat().st_size
+        return total
+
+    def close(self, clean: bool = False) -> None:
+        """Close the file; *clean* says that nothing is missing in it."""
+        try:
+            if clean:
+                with self._transaction():
+                    self._put_meta("clean", "1")
+        finally:
+            self._connection.close()
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._connection)
+
+    def _part(self, row: RowTuple) -> StoredPart:
+        """The row's records; gaps from its headers when its payload is bad."""
+        nbytes = row[1] if type(row[1]) is int else 0
+        if not head_is_good(row):
+            self.damaged_rows += 1
+            return StoredPart(row[0], nbytes, (), damaged=True)
+        if payload_is_good(row):
+            try:
+                return StoredPart(row[0], nbytes, decode(row[6]))
+            except JournalError:
+                pass
+        self.damaged_rows += 1
+        spans = Spans()
+        spans.add(row[5])
+        gaps: Sequence[Record] = spans.gaps(cause=DAMAGE, sink="", detected_ns=row[2])
+        return StoredPart(row[0], nbytes, gaps, damaged=True)
+
+    def _meta(self) -> dict[str, str]:
+        return {
+            key: value
+            for key, value, crc in self._connection.execute("SELECT * FROM meta")
+            if text_crc(key, value) == crc
+        }
+
+    def _put_meta(self, key: str, value: str) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO meta VALUES (?,?,?)",
+            (key, value, text_crc(key, value)),
+        )
+
+    def _load_chunks(self) -> list[Chunk]:
+        chunks = []
+        for last, first, rows, headers, crc in self._connection.execute(
+            "SELECT * FROM trimmed ORDER BY last_position"
+        ):
+            if text_crc(last, first, rows, headers) == crc:
+                chunks.append(Chunk(first, last, rows, headers))
+        return chunks
+
+    def _load_losses(self) -> dict[str, list[Loss]]:
+        losses: dict[str, list[Loss]] = {}
+        for *values, crc in self._connection.execute(
+            "SELECT * FROM given_up ORDER BY sink, position"
+        ):
+            if text_crc(*values) == crc:
+                try:
+                    losses.setdefault(values[0], []).append(Loss.restore(*values))
+                except (JournalError, msgspec.MsgspecError):
+                    continue
+        return losses
+
+    def _put_loss(self, loss: Loss) -> None:
+        values = (
+            loss.sink,
+            loss.after,
+            loss.position,
+            loss.cause,
+            loss.revision,
+            loss.rows,
+            loss.spans.encoded(),
+            loss.encoded_facts(),
+        )
+        self._connection.execute(
+            "INSERT OR REPLACE INTO given_up VALUES (?,?,?,?,?,?,?,?,?)",
+            (*values, text_crc(*values)),
+        )
+
+    def _trim(self, upto: int, limit: int, chunks: list[Chunk]) -> Trimmed | None:
+        """Remove rows, oldest first, and keep what their headers say."""
+        run = self._connection.execute
+        spans = Spans()
+        first = last = None
+        rows = nbytes = 0
+        for row in run(
+            "SELECT position, nbytes, wall_ns, head_crc, crc, headers, x'' FROM outbox "
+            "WHERE position <= ? ORDER BY position LIMIT ?",
+            (upto, limit),
+        ):
+            first = row[0] if first is None else first
+            last = row[0]
+            rows += 1
+            nbytes += row[1]
+            if head_is_good(row):
+                spans.add(row[5])
+        if first is None or last is None:
+            return None
+        run("DELETE FROM outbox WHERE position <= ?", (last,))
+        added = rows
+        if chunks and chunks[-1].rows < _CHUNK_ROWS:
+            tail = chunks.pop()
+            spans.add(tail.headers)
+            first = tail.first_position
+            added += tail.rows
+            run("DELETE FROM trimmed WHERE last_position=?", (tail.last_position,))
+        self._put_chunk(Chunk(first, last, added, spans.encoded()), chunks)
+        if len(chunks) > _MAX_CHUNKS:
+            self._join_oldest(chunks)
+        return Trimmed(last, rows, nbytes)
+
+    def _join_oldest(self, chunks: list[Chunk]) -> None:
+        older, newer = chunks[0], chunks[1]
+        spans = Spans()
+        spans.add(older.headers)
+        spans.add(newer.headers)
+        joined = Chunk(
+            older.first_position,
+            newer.last_position,
+            older.rows + newer.rows,
+            spans.encoded(),
+        )
+        self._connection.execute(
+            "DELETE FROM trimmed WHERE last_position=?", (older.last_position,)
+        )
+        rest = chunks[2:]
+        chunks.clear()
+        self._put_chunk(joined, chunks)
+        chunks.extend(rest)
+
+    def _put_chunk(self, chunk: Chunk, chunks: list[Chunk]) -> None:
+        values = (
+            chunk.last_position,
+            chunk.first_position,
+            chunk.rows,
+            chunk.headers,
+        )
+        self._connection.execute(
+            "INSERT OR REPLACE INTO trimmed VALUES (?,?,?,?,?)",
+            (*values, text_crc(*values)),
+        )
+        chunks.append(chunk)
+
+    def _shrink(self) -> None:
+        """Give pages back to the disk, a few at a time."""
+        free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        if free > _FREE_PAGES:
+            self._connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+
+
+class _Transaction:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``, rolled back on any error."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self._connection.execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+        else:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        # SQLite has rolled back already after some errors; the first one counts.
+        if self._connection.in_transaction:
+            try:
+                self._connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                return
+
+
+def part_of(stored: StoredPart) -> Part:
+    """The part that a sink is given."""
+    return Part(stored.position, stored.records)

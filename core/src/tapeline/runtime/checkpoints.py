@@ -1,0 +1,77 @@
+"""Restart where we were: saved state, then a silent refold of later rows."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tapeline.journal import JournalLike
+from tapeline.model import Candle, Subscription, Trade
+from tapeline.runtime.pipeline import Pipeline
+
+_NAME = "pipeline"
+
+
+class _Candles(msgspec.Struct):
+    stream: tuple[str, ...]
+    state: bytes
+
+
+class _State(msgspec.Struct):
+    ledger: bytes
+    candles: list[_Candles]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_State).decode
+
+
+def save_state(journal: JournalLike, pipeline: Pipeline) -> None:
+    """Hand the state as of the last appended position to the journal."""
+    state = _State(
+        pipeline.ledger.snapshot(),
+        [
+            _Candles(_stream_key(subscription), stream.candles.snapshot())
+            for subscription, stream in pipeline.streams.items()
+            if stream.candles is not None
+        ]
+        + [
+            _Candles(_stream_key(subscription), saved)
+            for subscription, saved in pipeline.saved_candles.items()
+        ],
+    )
+    journal.checkpoint(_NAME, journal.last, _encode(state))
+
+
+async def load_state(journal: JournalLike, pipeline: Pipeline) -> list[Subscription]:
+    """Restore the last checkpoint and refold what the journal holds after it.
+
+    Returns:
+        the streams that were collected before: each has a downtime behind it.
+    """
+    saved = journal.checkpoints().get(_NAME)
+    position = 0
+    if saved is not None:
+        position, payload = saved
+        state = _decode(payload)
+        pipeline.ledger.restore(state.ledger)
+        pipeline.saved_candles = {
+            Subscription(*item.stream): item.state for item in state.candles
+        }
+    later: list[Trade | Candle] = []
+    async for _, records in journal.read_from(position):
+        pipeline.ledger.refold(records)
+        later += [record for record in records if isinstance(record, (Trade, Candle))]
+    pipeline.later = later
+    return list(pipeline.ledger.streams())
+
+
+def _stream_key(subscription: Subscription) -> tuple[str, ...]:
+    return (
+        subscription.exchange,
+        subscription.market,
+        subscription.symbol,
+        subscription.data_type,
+        subscription.channel,
+        subscription.id_kind,
+        subscription.timeframe,
+    )

@@ -1,0 +1,462 @@
+"""The one runtime: feeds in, pipeline, journal, sinks out; owned by one task.
+
+``start`` returns once everything runs and ``stop`` may come from another task, so
+an owner task of its own holds the task group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import attrs
+
+from tapeline.clock import now
+from tapeline.delivery import LiveConsumer, LiveFanOut, RunnerSettings, SinkRunner
+from tapeline.errors import JournalFull, TapelineError
+from tapeline.hookspecs import SinkContext
+from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
+from tapeline.journal import Journal, JournalLike, JournalSettings, MemoryJournal
+from tapeline.model import (
+    Channel,
+    Instrument,
+    Record,
+    StatusChange,
+    Subscription,
+)
+from tapeline.plugins import bind_session
+from tapeline.runtime.bans import JournalBans
+from tapeline.runtime.checkpoints import load_state, save_state
+from tapeline.runtime.feed import Feed
+from tapeline.runtime.pipeline import Output, Pipeline
+from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
+from tapeline.runtime.supervision import Supervised, Supervisor
+from tapeline.seams import Seams
+from tapeline.transport import (
+    Backoff,
+    BudgetPool,
+    ExchangeLink,
+    Inbox,
+    LinkSettings,
+    RestClient,
+)
+
+logger = logging.getLogger("tapeline.engine")
+
+_TICK_S = 0.25
+_CLOSE_TIMEOUT_S = 5.0
+
+
+class Engine:
+    """Everything that runs for one manager or one stand-alone collector.
+
+    Args:
+        seams: clock, sockets, HTTP, threads, chance.
+        settings: data folder, bounds, cadences.
+        wrappers: session wrappers of plugins.
+        observers: told of every status change.
+    """
+
+    def __init__(
+        self,
+        seams: Seams,
+        settings: EngineSettings | None = None,
+        *,
+        wrappers: Sequence[object] = (),
+        observers: Sequence[Callable[[StatusChange], None]] = (),
+    ) -> None:
+        self.seams = seams
+        self.settings = settings or EngineSettings()
+        self.feeds: dict[str, Feed] = {}
+        self.runners: dict[str, SinkRunner] = {}
+        self.parts: dict[str, Supervised] = {}
+        self.inbox = Inbox()
+        self.live = LiveFanOut()
+        self.ledger = StreamLedger(IntegritySettings(), GapIds(seams.clock.wall_ns()))
+        self.pipeline = Pipeline(
+            self.ledger,
+            book_sample_ns=int(self.settings.book_sample_s * 10**9),
+            book_depth=self.settings.book_depth,
+        )
+        self.journal: JournalLike | None = None
+        self.heartbeat_ns = seams.clock.monotonic_ns()
+        self.started_ns: int | None = None
+        self.last_error: str | None = None
+        self.shed_records = 0
+        self.observers = list(observers)
+        self._wrappers = tuple(wrappers)
+        self._sinks: dict[str, SinkSettings] = {}
+        self._instruments: dict[str, dict[tuple[str, str], Instrument]] = {}
+        self._budgets = BudgetPool(seams.clock)
+        self._connections = itertools.count(1)
+        self._scopes: dict[str, anyio.CancelScope] = {}
+        self._bans = JournalBans()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._stop = anyio.Event()
+        self._force = False
+        self._checkpoint_ns = 0
+
+    # -- building ---------------------------------------------------------------
+
+    def add_sink(self, settings: SinkSettings) -> None:
+        """Deliver to this sink; before ``start``.
+
+        Raises:
+            TapelineError: the name is taken, or the engine runs already.
+        """
+        if self.running:
+            raise TapelineError(
+                f"expected sinks to be added before start, found sink {settings.name!r} "
+                "added to a running engine; stop it first"
+            )
+        if settings.name in self._sinks:
+            raise TapelineError(
+                f"expected sink names to differ, found {settings.name!r} twice"
+            )
+        self._sinks[settings.name] = settings
+
+    def add_feed(self, settings: FeedSettings) -> Feed:
+        """Collect these streams; at once when the engine runs."""
+        if settings.name in self.feeds:
+            raise TapelineError(
+                f"expected collector names to differ, found {settings.name!r} twice"
+            )
+        instruments = self._instruments.setdefault(settings.adapter.name, {})
+        adapter = settings.adapter
+        # One address for all collectors of a venue, so they share its budgets.
+        keeper = self._budgets.keeper(
+            adapter.name, adapter.budgets(settings.config), settings.name
+        )
+        rest = RestClient(
+            adapter,
+            settings.config,
+            self.seams.http,
+            self.seams.clock,
+            keeper,
+            self.seams.random,
+            bans=self._bans,
+        )
+        link = ExchangeLink(
+            adapter,
+            settings.config,
+            seams=self.seams,
+            instruments=instruments,
+            inbox=self.inbox,
+            bind=lambda session: bind_session(session, self._wrappers),
+            rest=rest,
+            settings=LinkSettings(first_delay_s=self.settings.reconnect_delay_s),
+            name=settings.name,
+            logger=logging.getLogger(f"tapeline.link.{settings.name}"),
+            numbers=self._connections,
+        )
+
+        def register(subscription: Subscription, channel: Channel) -> object:
+            timeframes = (
+                settings.timeframes if subscription.data_type == "trade" else ()
+            )
+            return self.pipeline.register(
+                subscription,
+                channel,
+                timeframes=timeframes,
+                checksum=settings.adapter.book_checksum,
+                raw=settings.store_raw,
+            )
+
+        feed = Feed(settings, link, instruments, register)
+        self.feeds[settings.name] = feed
+        self.parts[settings.name] = Supervised(f"collector {settings.name}")
+        if self._tasks is not None and not self._stop.is_set():
+            self._tasks.start_soon(self._run_feed, feed)
+        return feed
+
+    def remove_feed(self, name: str) -> bool:
+        """Stop collecting for *name* without touching others; False if unknown."""
+        feed = self.feeds.pop(name, None)
+        if feed is None:
+            return False
+        feed.link.want(())
+        feed.link.request_stop()
+        if name in self._scopes and not feed.instruments_loaded:
+            self._scopes[name].cancel()
+        self.parts.pop(name, None)
+        return True
+
+    def add_consumer(
+        self, callback: Callable[..., object], *, name: str
+    ) -> LiveConsumer:
+        """Give every event to *callback* as it comes."""
+        return self.live.add(None, callback, name=name)
+
+    def remove_consumer(self, consumer: LiveConsumer) -> None:
+        """Stop giving events to *consumer*."""
+        self.live.remove(consumer)
+
+    def publish(self, records: Sequence[Record]) -> None:
+        """Take records that a collector of the user's own made."""
+        self.inbox.put(*records)  # type: ignore[arg-type]
+
+    # -- life -------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """True between a successful ``start`` and the end of ``stop``."""
+        return self._owner is not None and not self._owner.done()
+
+    async def start(self) -> None:
+        """Open the journal, start sinks and feeds; return when they run.
+
+        Raises:
+            TapelineError: the journal cannot be opened, a sink is unusable.
+        """
+        if self.running:
+            return
+        self._stop = anyio.Event()
+        self._force = False
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # The owner task outlives this call by design; stop() awaits it.
+        self._owner = asyncio.create_task(self._own(ready), name="tapeline-engine")
+        await asyncio.shield(ready)
+
+    async def stop(self, *, force: bool = False) -> None:
+        """Stop feeds, flush sinks, close the journal; bounded by the settings."""
+        owner = self._owner
+        if owner is None:
+            return
+        self._force = force
+        self._stop.set()
+        await asyncio.wait([owner])
+        self._owner = None
+
+    async def wait(self) -> None:
+        """Wait until the engine has stopped."""
+        if self._owner is not None:
+            await asyncio.wait([self._owner])
+
+    async def _own(self, ready: asyncio.Future[None]) -> None:
+        try:
+            await self._live(ready)
+        except Exception as error:  # the owner task: nobody above it could see this
+            self.last_error = str(error) or type(error).__name__
+            if ready.done():
+                logger.error("engine stopped: %s", self.last_error, exc_info=True)
+            else:
+                ready.set_exception(error)
+        finally:
+            self._tasks = None
+            if not ready.done():
+                ready.cancel()
+
+    async def _live(self, ready: asyncio.Future[None]) -> None:
+        self.journal = journal = await self._open_journal()
+        self._bans.use(journal)
+        try:
+            await self._restore(journal)
+            async with anyio.create_task_group() as outer:
+                outer.start_soon(journal.run)
+                outer.start_soon(self.live.run)
+                await self._start_sinks(outer, journal)
+                async with anyio.create_task_group() as inner:
+                    self._tasks = inner
+                    pipeline_scope = anyio.CancelScope()
+                    inner.start_soon(self._run_pipeline, pipeline_scope)
+                    for feed in list(self.feeds.values()):
+                        inner.start_soon(self._run_feed, feed)
+                    self.started_ns = self.seams.clock.monotonic_ns()
+                    ready.set_result(None)
+                    # Waits for stop() for as long as the user wants to collect.
+                    await self._stop.wait()
+                    await self._stop_feeds()
+                    pipeline_scope.cancel()
+                self._tasks = None
+                await self._finish(journal)
+                outer.cancel_scope.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close(journal)
+
+    async def _open_journal(self) -> JournalLike:
+        durable = [
+            sink for sink in self._sinks.values() if sink.adapter.promise == "durable"
+        ]
+        if self.settings.data_dir is None or not durable:
+            return MemoryJournal(self.seams.clock)
+        return await Journal.open(
+            self.settings.data_dir,
+            clock=self.seams.clock,
+            executor=self.seams.executor,
+            settings=JournalSettings(
+                commit_ms=self.settings.commit_ms,
+                quota_bytes=self.settings.quota_bytes,
+                memory_bytes=self.settings.memory_bytes,
+            ),
+        )
+
+    async def _restore(self, journal: JournalLike) -> None:
+        streams = await load_state(journal, self.pipeline)
+        now_ns = self.seams.clock.wall_ns()
+        for subscription in streams:
+            self.ledger.lost(subscription, "downtime", now_ns)
+
+    async def _start_sinks(
+        self, tasks: anyio.abc.TaskGroup, journal: JournalLike
+    ) -> None:
+        for sink in self._sinks.values():
+            context = SinkContext(
+                name=sink.name,
+                clock=self.seams.clock,
+                executor=self.seams.executor,
+                logger=logging.getLogger(f"tapeline.sink.{sink.name}"),
+                data_dir=self.settings.data_dir or Path("data"),
+            )
+            built = sink.adapter.sink(sink.config, context)
+            accepts = (
+                sink.data_types if sink.data_types is not None else sink.adapter.accepts
+            )
+            if sink.adapter.promise != "durable":
+                await self.live.add_sink(sink.name, built, accepts)
+                continue
+            runner = SinkRunner(
+                sink.name,
+                built,
+                accepts=accepts,
+                journal=journal,
+                clock=self.seams.clock,
+                rng=self.seams.random,
+                settings=RunnerSettings(),
+            )
+            self.runners[sink.name] = runner
+            tasks.start_soon(runner.run)
+
+    async def _run_feed(self, feed: Feed) -> None:
+        name = feed.settings.name
+        part = self.parts.setdefault(name, Supervised(f"collector {name}"))
+        backoff = Backoff(self.seams.random)
+        supervisor = Supervisor(
+            self.seams.clock, lambda _: backoff.next_delay_s(), self._changed
+        )
+        with anyio.CancelScope() as scope:
+            self._scopes[name] = scope
+            await supervisor.run(part, feed.run)
+        if self._scopes.get(name) is scope:
+            del self._scopes[name]
+
+    async def _stop_feeds(self) -> None:
+        for feed in self.feeds.values():
+            feed.link.request_stop()
+        with anyio.move_on_after(0.0 if self._force else _CLOSE_TIMEOUT_S):
+            async with anyio.create_task_group() as tasks:
+                for feed in self.feeds.values():
+                    tasks.start_soon(feed.link.stop)
+        for scope in list(self._scopes.values()):
+            scope.cancel()
+
+    async def _run_pipeline(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            advance_ns = self.seams.clock.monotonic_ns()
+            while True:
+                with anyio.move_on_after(_TICK_S):
+                    await self.inbox.wait()
+                self.step()
+                monotonic_ns = self.seams.clock.monotonic_ns()
+                if monotonic_ns - advance_ns >= _TICK_S * 10**9:
+                    advance_ns = monotonic_ns
+                    self._emit(self.pipeline.advance(self.seams.clock.wall_ns()))
+                # One turn of the loop for everybody else, also under a flood.
+                await anyio.lowlevel.checkpoint()
+
+    def step(self) -> None:
+        """Take what is in the inbox through the pipeline."""
+        clock = self.seams.clock
+        self.heartbeat_ns = clock.monotonic_ns()
+        items = self.inbox.swap()
+        if items:
+            journal = self.journal
+            self.pipeline.shedding = journal is not None and journal.full
+            self._emit(self.pipeline.process(items, clock.wall_ns()))
+
+    def _emit(self, out: Output) -> None:
+        journal = self.journal
+        if journal is None:
+            return
+        if out.journal:
+            self._append(journal, out.journal)
+        if out.live:
+            self.live.publish(out.live)
+        for subscription in out.broken_books:
+            for feed in self.feeds.values():
+                if subscription in feed.wanted:
+                    feed.link.resync(subscription)
+        self._checkpoint(journal)
+
+    def _append(self, journal: JournalLike, records: Sequence[Record]) -> None:
+        try:
+            journal.append(records)
+        except JournalFull:
+            # Memory for what the disk refuses is spent: these are gone, and every
+            # stream among them has a hole that the next event will show.
+            now_ns = self.seams.clock.wall_ns()
+            self.shed_records += len(records)
+            for stream in {_stream_of(record) for record in records}:
+                if stream is not None:
+                    self.ledger.shed(stream, now_ns)
+
+    def _checkpoint(self, journal: JournalLike) -> None:
+        monotonic_ns = self.seams.clock.monotonic_ns()
+        if monotonic_ns - self._checkpoint_ns < self.settings.checkpoint_s * 10**9:
+            return
+        self._checkpoint_ns = monotonic_ns
+        save_state(journal, self.pipeline)
+
+    async def _finish(self, journal: JournalLike) -> None:
+        self.step()
+        self._emit(self.pipeline.finish(self.seams.clock.wall_ns()))
+        save_state(journal, self.pipeline)
+        deadline_s = 0.0 if self._force else self.settings.stop_timeout_s
+        async with anyio.create_task_group() as tasks:
+            for runner in self.runners.values():
+                tasks.start_soon(runner.stop, deadline_s)
+            tasks.start_soon(self.live.drain, deadline_s)
+
+    async def _close(self, journal: JournalLike) -> None:
+        # Bounded: the journal's last commit is one local transaction.
+        with anyio.move_on_after(self.settings.stop_timeout_s):
+            await journal.aclose()
+        self.runners.clear()
+        self._scopes.clear()
+
+    def _changed(self, change: StatusChange) -> None:
+        for observer in self.observers:
+            observer(change)
+
+    # -- status -----------------------------------------------------------------
+
+    def status(self) -> dict[str, object]:
+        """Journal, sinks, links and streams, JSON-ready."""
+        moment = now(self.seams.clock)
+        return {
+            "running": self.running,
+            "last_error": self.last_error,
+            "journal": None if self.journal is None else self.journal.statistics(),
+            "sinks": {name: r.status() for name, r in self.runners.items()},
+            "live": self.live.statistics(),
+            "feeds": {
+                name: feed.link.status().as_dict() for name, feed in self.feeds.items()
+            },
+            "streams": {
+                str(subscription): attrs.asdict(statistics)
+                for subscription, statistics in self.ledger.statistics().items()
+            },
+            "inbox": {"items": len(self.inbox.items), "peak": self.inbox.peak},
+            "heartbeat_age_s": (moment.monotonic_ns - self.heartbeat_ns) / 1e9,
+        }
+
+
+def _stream_of(record: Record) -> Subscription | None:
+    return getattr(record, "stream", None)

@@ -1,0 +1,142 @@
+"""One collector's side of an exchange: its instruments, streams and link."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from tapeline.errors import TapelineError, UnknownSymbol
+from tapeline.model import (
+    ALL_SYMBOLS,
+    Channel,
+    DataType,
+    Instrument,
+    Subscription,
+)
+from tapeline.runtime.settings import FeedSettings
+from tapeline.transport import ExchangeLink
+
+Register = Callable[[Subscription, Channel], object]
+
+logger = logging.getLogger("tapeline.feed")
+
+
+def wanted_streams(
+    settings: FeedSettings, symbols: Iterable[str]
+) -> dict[Subscription, Channel]:
+    """The subscriptions that *settings* need for *symbols*, with their channels.
+
+    Candles are built from trades, so they need the trade stream.
+
+    Raises:
+        TapelineError: the exchange offers no channel for a data type.
+    """
+    types = dict.fromkeys(settings.data_types)
+    if settings.timeframes or DataType.CANDLE.value in types:
+        types.pop(DataType.CANDLE.value, None)
+        types[DataType.TRADE.value] = None
+    wanted: dict[Subscription, Channel] = {}
+    names = list(dict.fromkeys(symbols))
+    for data_type in types:
+        targets = [ALL_SYMBOLS] if data_type == DataType.BALANCE else names
+        for symbol in targets:
+            subscription, channel = _stream(settings, symbol, data_type, "")
+            wanted[subscription] = channel
+    for timeframe in settings.venue_timeframes:
+        for symbol in names:
+            subscription, channel = _stream(
+                settings, symbol, DataType.CANDLE.value, timeframe
+            )
+            wanted[subscription] = channel
+    return wanted
+
+
+def _stream(
+    settings: FeedSettings, symbol: str, data_type: str, timeframe: str
+) -> tuple[Subscription, Channel]:
+    adapter = settings.adapter
+    try:
+        channel = adapter.channel(settings.config, data_type, timeframe)
+    except LookupError as error:
+        offered = ", ".join(adapter.capabilities.data_types)
+        wanted = f"{data_type} {timeframe}".strip()
+        raise TapelineError(
+            f"expected a data type that {adapter.name} offers ({offered}), "
+            f"found {wanted!r}"
+        ) from error
+    subscription = Subscription(
+        adapter.name,
+        settings.market,
+        symbol,
+        data_type,
+        channel.name,
+        channel.id_kind,
+        channel.timeframe,
+    )
+    return subscription, channel
+
+
+class Feed:
+    """What one collector wants from one exchange, and the link that gets it."""
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        link: ExchangeLink,
+        instruments: dict[tuple[str, str], Instrument],
+        register: Register,
+    ) -> None:
+        self.settings = settings
+        self.link = link
+        self.symbols = list(dict.fromkeys(settings.symbols))
+        self.unknown_symbols: dict[str, str] = {}
+        self.wanted: dict[Subscription, Channel] = {}
+        self.instruments_loaded = False
+        self._instruments = instruments
+        self._register = register
+
+    def add_symbol(self, symbol: str) -> None:
+        """Want *symbol* too; takes effect at once when running."""
+        if symbol not in self.symbols:
+            self.symbols.append(symbol)
+            self._want()
+
+    def remove_symbol(self, symbol: str) -> None:
+        """Do not want *symbol* any more; neighbors stay untouched."""
+        if symbol in self.symbols:
+            self.symbols.remove(symbol)
+            self.unknown_symbols.pop(symbol, None)
+            self._want()
+
+    async def run(self) -> None:
+        """Load instruments, want the streams, keep the link alive; until cancelled."""
+        found = await self.link.load_instruments(self.settings.market)
+        for instrument in found:
+            self._instruments[instrument.key] = instrument
+        self.instruments_loaded = True
+        self._want()
+        await self.link.run()
+
+    def _want(self) -> None:
+        if not self.instruments_loaded:
+            return
+        self.unknown_symbols.clear()
+        known: list[str] = []
+        listed = [
+            symbol
+            for market, symbol in self._instruments
+            if market == self.settings.market
+        ]
+        for symbol in self.symbols:
+            if (self.settings.market, symbol) in self._instruments:
+                known.append(symbol)
+                continue
+            error = UnknownSymbol(
+                self.settings.adapter.name, self.settings.market, symbol, listed
+            )
+            self.unknown_symbols[symbol] = str(error)
+            logger.error("collector %s: %s", self.settings.name, error)
+        self.wanted = wanted_streams(self.settings, known)
+        for subscription, channel in self.wanted.items():
+            self._register(subscription, channel)
+        self.link.want(list(self.wanted))

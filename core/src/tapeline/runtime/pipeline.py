@@ -1,0 +1,363 @@
+"""From the inbox to batches: continuity, candles, books; pure of I/O.
+
+One pipeline serves all sockets of an engine, so a stream that arrives twice (two
+collectors, a rotation, redundancy) is counted once: first in wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+
+from tapeline.candles import CandleAggregator, CandleSettings
+from tapeline.errors import DataValidationError
+from tapeline.integrity import BookChange, BookSettings, LocalBook, StreamLedger
+from tapeline.model import (
+    CLOSED,
+    Balance,
+    BookDelta,
+    BookSnapshot,
+    Candle,
+    Channel,
+    Continuity,
+    DataType,
+    Gap,
+    Malformed,
+    MarketDataPoint,
+    RawMessage,
+    Record,
+    Rejected,
+    Subscription,
+    Ticker,
+    Trade,
+)
+from tapeline.transport import Item, StreamDropped, StreamLost, StreamOpened
+
+Checksum = Callable[[Any, Any], int | None]
+
+
+@attrs.define
+class StreamState:
+    """What the pipeline keeps of one stream.
+
+    Args:
+        channel: what its ids let us check.
+        candles: built from it, when it is a stream of trades.
+        book: kept from it, when it is a sequenced book.
+        sources: connections that carry it now.
+        raw: whether the venue's text is stored.
+        last: the newest event that was accepted.
+    """
+
+    subscription: Subscription
+    channel: Channel
+    candles: CandleAggregator | None = None
+    book: LocalBook | None = None
+    sources: set[int] = attrs.field(factory=set)
+    raw: bool = False
+    sampled_ns: int = 0
+    received: int = 0
+    accepted: int = 0
+    last: MarketDataPoint | None = None
+
+
+@attrs.define
+class Output:
+    """What one run of the pipeline gives.
+
+    Args:
+        journal: records for durable sinks, facts before what they are about.
+        live: events for callbacks and live sinks.
+        broken_books: streams whose session shall be asked to resync.
+    """
+
+    journal: list[Record] = attrs.field(factory=list)
+    live: list[MarketDataPoint] = attrs.field(factory=list)
+    broken_books: list[Subscription] = attrs.field(factory=list)
+
+
+class Pipeline:
+    """Turns items into records and events; synchronous, no clock of its own.
+
+    Args:
+        ledger: continuity of all streams.
+        book_sample_ns: least time between two stored snapshots of one book.
+        book_depth: levels a side of snapshots of local books.
+    """
+
+    def __init__(
+        self,
+        ledger: StreamLedger,
+        *,
+        book_sample_ns: int = 10**9,
+        book_depth: int = 50,
+        candle_settings: CandleSettings | None = None,
+        book_settings: BookSettings | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.streams: dict[Subscription, StreamState] = {}
+        self.saved_candles: dict[Subscription, bytes] = {}
+        self.later: list[Trade | Candle] = []
+        self.unknown = 0
+        self.shedding = False
+        self.shed = 0
+        self._book_sample_ns = book_sample_ns
+        self._book_depth = book_depth
+        self._candle_settings = candle_settings or CandleSettings()
+        self._book_settings = book_settings or BookSettings()
+        self._now_ns = 0
+        self._out = Output()
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Trade: self._trade,
+            Ticker: self._event,
+            Balance: self._event,
+            Candle: self._event,
+            BookSnapshot: self._book_snapshot,
+            BookDelta: self._book_delta,
+            StreamOpened: self._opened,
+            StreamLost: self._lost,
+            StreamDropped: self._dropped,
+            Malformed: self._malformed,
+            RawMessage: self._raw,
+            Rejected: self._ignore,
+        }
+
+    def register(
+        self,
+        subscription: Subscription,
+        channel: Channel,
+        *,
+        timeframes: Sequence[str] = (),
+        checksum: Checksum | None = None,
+        raw: bool = False,
+    ) -> StreamState:
+        """Know *subscription* from now on; safe to repeat, timeframes add up."""
+        state = self.streams.get(subscription)
+        if state is None:
+            state = StreamState(subscription, channel)
+            self.streams[subscription] = state
+            self.ledger.register(subscription, channel.continuity)
+        state.raw = state.raw or raw
+        if timeframes and subscription.data_type == DataType.TRADE:
+            if state.candles is None:
+                state.candles = CandleAggregator(
+                    subscription, timeframes, self._candle_settings
+                )
+                self._restore_candles(state.candles, subscription)
+            else:
+                state.candles.add_timeframes(timeframes)
+        if channel.continuity is Continuity.SEQUENCED and state.book is None:
+            state.book = LocalBook(subscription, checksum, self._book_settings)
+        return state
+
+    def _restore_candles(
+        self, candles: CandleAggregator, subscription: Subscription
+    ) -> None:
+        saved = self.saved_candles.pop(subscription, None)
+        if saved is not None:
+            candles.restore(saved)
+        # Trades that were journaled after the checkpoint; the bars that they
+        # closed were journaled too, so nothing of this is given out again.
+        silent: list[Candle] = []
+        for record in self.later:
+            if isinstance(record, Trade) and record.stream == subscription:
+                candles.add(record, silent)
+
+    def process(self, items: Sequence[Item], now_ns: int) -> Output:
+        """Take *items* in order and give what follows from them."""
+        # hot path
+        self._now_ns = now_ns
+        self._out = out = Output()
+        handlers = self._handlers
+        for item in items:
+            handler = handlers.get(type(item))
+            if handler is None:
+                self._other(item)
+            else:
+                handler(item)
+        return out
+
+    def advance(self, now_ns: int) -> Output:
+        """Let deadlines pass: reorder graces, coverage, bars that end by clock."""
+        self._now_ns = now_ns
+        self._out = out = Output()
+        self.ledger.advance(now_ns, out.journal)
+        self._mark_gaps(out.journal)
+        for state in self.streams.values():
+            if state.candles is not None:
+                candles: list[Candle] = []
+                state.candles.advance(now_ns, candles)
+                out.journal += candles
+                out.live += candles
+        return out
+
+    def finish(self, now_ns: int) -> Output:
+        """The end: close coverage, give open bars out as partial."""
+        self._out = out = Output()
+        self.ledger.close(now_ns, out.journal)
+        for state in self.streams.values():
+            if state.candles is not None:
+                candles: list[Candle] = []
+                state.candles.flush(candles)
+                out.journal += candles
+                out.live += candles
+        return out
+
+    def _trade(self, trade: Trade) -> None:
+        # hot path
+        state = self.streams.get(trade.stream)
+        if state is None:
+            self.unknown += 1
+            return
+        state.received += 1
+        out = self._out
+        journal = out.journal
+        if self.shedding:
+            self.shed += 1
+            self.ledger.shed(trade.stream, self._now_ns)
+            return
+        known = len(journal)
+        taken = self.ledger.take(trade, self._now_ns, journal)
+        if len(journal) != known:
+            self._mark_gaps(journal[known:])
+        if not taken:
+            return
+        state.accepted += 1
+        state.last = trade
+        journal.append(trade)
+        out.live.append(trade)
+        if state.raw and trade.raw is not None:
+            journal.append(RawMessage(trade.stream, trade.received_ns, str(trade.raw)))
+        if state.candles is not None:
+            candles: list[Candle] = []
+            state.candles.add(trade, candles)
+            if candles:
+                journal += candles
+                out.live += candles
+
+    def _mark_gaps(self, facts: Sequence[Record]) -> None:
+        for fact in facts:
+            if not isinstance(fact, Gap) or fact.from_ns is None or fact.to_ns is None:
+                continue
+            state = self.streams.get(fact.stream)
+            if state is not None and state.candles is not None and fact.state != CLOSED:
+                state.candles.interrupted(fact.from_ns, fact.to_ns)
+
+    def _event(self, event: Any) -> None:
+        state = self.streams.get(event.stream)
+        if state is None:
+            self.unknown += 1
+            return
+        state.received += 1
+        out = self._out
+        if self.shedding:
+            self.shed += 1
+            self.ledger.shed(event.stream, self._now_ns)
+            out.live.append(event)
+            return
+        if not self.ledger.take(event, self._now_ns, out.journal):
+            return
+        state.accepted += 1
+        state.last = event
+        out.journal.append(event)
+        out.live.append(event)
+        if state.raw and event.raw is not None:
+            out.journal.append(
+                RawMessage(event.stream, event.received_ns, str(event.raw))
+            )
+
+    def _book_snapshot(self, event: BookSnapshot) -> None:
+        state = self._accept_book(event)
+        if state is None:
+            return
+        if state.book is not None:
+            self._check_book(state, state.book.apply(event))
+        elif event.received_ns - state.sampled_ns >= self._book_sample_ns:
+            state.sampled_ns = event.received_ns
+            self._out.journal.append(event)
+
+    def _book_delta(self, event: BookDelta) -> None:
+        state = self._accept_book(event)
+        if state is None or state.book is None:
+            return
+        self._check_book(state, state.book.apply(event))
+
+    def _accept_book(self, event: BookSnapshot | BookDelta) -> StreamState | None:
+        state = self.streams.get(event.stream)
+        if state is None:
+            self.unknown += 1
+            return None
+        state.received += 1
+        out = self._out
+        if self.shedding:
+            self.shed += 1
+            self.ledger.shed(event.stream, self._now_ns)
+        elif not self.ledger.take(event, self._now_ns, out.journal):
+            return None
+        state.accepted += 1
+        state.last = event
+        out.live.append(event)
+        return None if self.shedding else state
+
+    def _check_book(self, state: StreamState, change: BookChange) -> None:
+        book = state.book
+        if change is BookChange.BROKEN:
+            self._out.broken_books.append(state.subscription)
+        if book is None or not book.usable:
+            return
+        if self._now_ns - state.sampled_ns >= self._book_sample_ns:
+            state.sampled_ns = self._now_ns
+            self._out.journal.append(book.to_snapshot(self._book_depth))
+
+    def _opened(self, mark: StreamOpened) -> None:
+        state = self.streams.get(mark.subscription)
+        if state is not None:
+            state.sources.add(mark.connection)
+            self.ledger.opened(mark.subscription, mark.at_ns)
+
+    def _lost(self, mark: StreamLost) -> None:
+        state = self.streams.get(mark.subscription)
+        if state is None:
+            return
+        state.sources.discard(mark.connection)
+        if not state.sources:
+            self.ledger.lost(mark.subscription, mark.cause, mark.at_ns)
+            if state.book is not None:
+                state.book.invalidate(mark.cause)
+
+    def _dropped(self, mark: StreamDropped) -> None:
+        state = self.streams.get(mark.subscription)
+        if state is not None:
+            state.sources.clear()
+            self.ledger.dropped(mark.subscription, mark.at_ns, self._out.journal)
+
+    def _malformed(self, mark: Malformed) -> None:
+        if (
+            mark.subscription in self.streams
+            and mark.subscription is not None
+            and mark.first_id is not None
+            and mark.last_id is not None
+        ):
+            self.ledger.quarantined(
+                mark.subscription,
+                mark.first_id,
+                mark.last_id,
+                self._now_ns,
+                self._out.journal,
+            )
+
+    def _raw(self, mark: RawMessage) -> None:
+        self._out.journal.append(mark)
+
+    def _ignore(self, mark: object) -> None:
+        """Rejections are the link's to report; the pipeline holds nothing of them."""
+
+    def _other(self, item: Item) -> None:
+        if not isinstance(item, MarketDataPoint):
+            raise DataValidationError(
+                f"expected an event or a mark, found {type(item).__name__}"
+            )
+        self._out.live.append(item)
+        self._out.journal.append(item)

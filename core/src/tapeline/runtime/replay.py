@@ -1,0 +1,399 @@
+"""Recordings through the same parser and pipeline; nothing is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import attrs
+
+from tapeline.clock import Now
+from tapeline.errors import UsageError
+from tapeline.hookspecs import ExchangeAdapter, ExchangeSession, Sink
+from tapeline.integrity import BookSettings, GapIds, IntegritySettings, StreamLedger
+from tapeline.model import (
+    REPLAY,
+    Acked,
+    Batch,
+    Fetch,
+    Instrument,
+    Malformed,
+    MarketDataPoint,
+    Part,
+    Record,
+    Request,
+    Response,
+    Route,
+    Subscription,
+    Trade,
+)
+from tapeline.runtime.pipeline import Output, Pipeline
+from tapeline.runtime.recordings import (
+    HTTP,
+    INCOMING,
+    OUTGOING,
+    RecordedFrame,
+    fingerprint,
+    merge_recordings,
+    read_recording,
+)
+from tapeline.transport import Item, StreamOpened
+
+_ROUTE = Route("replay", capacity=10**9)
+_PART_RECORDS = 2_000
+_ADVANCE_NS = 250 * 10**6
+
+
+class _Replayable(Protocol):
+    """What an adapter offers so that its recordings explain themselves."""
+
+    def recorded_subscriptions(
+        self, config: Any, frame: str
+    ) -> Sequence[Subscription]: ...
+
+
+@attrs.define
+class TradeTotals:
+    """Sums over the stored trades of one stream."""
+
+    trades: int = 0
+    fills: int = 0
+    first_id: int | None = None
+    last_id: int | None = None
+    size: Decimal = Decimal(0)
+    quote: Decimal = Decimal(0)
+    buys: int = 0
+
+    def add(self, trade: Trade) -> None:
+        """Count *trade*."""
+        self.trades += 1
+        self.fills += trade.fills
+        self.size += trade.size
+        self.quote += trade.price * trade.size
+        self.buys += trade.side == "buy"
+        if self.first_id is None or trade.first_id < self.first_id:
+            self.first_id = trade.first_id
+        if self.last_id is None or trade.last_id > self.last_id:
+            self.last_id = trade.last_id
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready; sums as exact text."""
+        return {
+            "trades": self.trades,
+            "fills": self.fills,
+            "first_id": self.first_id,
+            "last_id": self.last_id,
+            "sum_size": format(self.size, "f"),
+            "sum_price_x_size": format(self.quote, "f"),
+            "taker_buys": self.buys,
+            "taker_sells": self.trades - self.buys,
+        }
+
+
+@attrs.define
+class ReplayReport:
+    """What a replay read and stored.
+
+    Args:
+        frames: direction → lines.
+        events: data type → events that were accepted.
+        malformed: reason → frames or items that could not be used.
+    """
+
+    frames: dict[str, int] = attrs.field(factory=dict)
+    events: dict[str, int] = attrs.field(factory=dict)
+    malformed: dict[str, int] = attrs.field(factory=dict)
+    trades: dict[Subscription, TradeTotals] = attrs.field(factory=dict)
+    streams: dict[str, Any] = attrs.field(factory=dict)
+    books: dict[str, Any] = attrs.field(factory=dict)
+    stored: int = 0
+    unanswered_fetches: int = 0
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready."""
+        return {
+            "frames": dict(sorted(self.frames.items())),
+            "events": dict(sorted(self.events.items())),
+            "malformed": dict(sorted(self.malformed.items())),
+            "records_stored": self.stored,
+            "duplicates": sum(s.get("duplicates", 0) for s in self.streams.values()),
+            "trades": {str(s): t.as_dict() for s, t in self.trades.items()},
+            "books": self.books,
+            "streams": self.streams,
+            "unanswered_fetches": self.unanswered_fetches,
+        }
+
+
+class _Connection:
+    """One recorded connection: a session that is fed and never speaks."""
+
+    def __init__(self, number: int, session: ExchangeSession) -> None:
+        self.number = number
+        self.session = session
+        self.known: set[Subscription] = set()
+        self.fetches: dict[str, Fetch] = {}
+
+
+class Replayer:
+    """Feeds recorded frames of one exchange into a pipeline.
+
+    Args:
+        symbols: only these; None for all that the frames tell of.
+        market: only this market; None for all.
+        instruments: the venue's metadata, when a recording of it was given.
+    """
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        config: Any,
+        *,
+        market: str | None = None,
+        symbols: Sequence[str] | None = None,
+        timeframes: Sequence[str] = (),
+        instruments: Iterable[Instrument] = (),
+    ) -> None:
+        self.adapter = adapter
+        self.config = config
+        self.report = ReplayReport()
+        self._market = market
+        self._symbols = None if symbols is None else set(symbols)
+        self._timeframes = timeframes
+        self._instruments = {instrument.key: instrument for instrument in instruments}
+        self._connections: dict[str, _Connection] = {}
+        self._now_ns = 0
+        self._advanced_ns = 0
+        self.pipeline = Pipeline(
+            StreamLedger(IntegritySettings(), GapIds(0)),
+            # Recordings may begin without a snapshot; such a book stays invalid.
+            book_settings=BookSettings(fold_unproven=True),
+        )
+
+    def feed(self, frame: RecordedFrame) -> list[Record]:
+        """Take one line; the records that follow from it."""
+        counts = self.report.frames
+        counts[frame.direction] = counts.get(frame.direction, 0) + 1
+        if frame.received_ns is not None:
+            self._now_ns = max(self._now_ns, frame.received_ns)
+        if frame.direction == HTTP:
+            return self._answer(frame)
+        if frame.direction == OUTGOING:
+            connection = self._connection(frame.connection)
+            return self._collect(self._subscribe(connection, frame.raw))
+        if frame.direction == INCOMING:
+            return self._collect(self._parse(frame))
+        return []
+
+    def finish(self) -> list[Record]:
+        """The end of all recordings: open bars and coverage are given out."""
+        records = self._take(self.pipeline.advance(self._now_ns + 10 * 10**9))
+        # Nothing is fetched in a replay, so nothing can fill what is missing.
+        self.pipeline.ledger.abandon(REPLAY, self._now_ns, records)
+        records += self._take(self.pipeline.finish(self._now_ns))
+        for subscription, state in self.pipeline.streams.items():
+            if state.book is not None:
+                book: dict[str, Any] = attrs.asdict(state.book.statistics())
+                book["valid"] = state.book.valid
+                book["bid_levels"], book["ask_levels"] = state.book.depth()
+                bids, asks = state.book.top(5)
+                book["top5"] = {
+                    "bids": [list(level[:2]) for level in bids],
+                    "asks": [list(level[:2]) for level in asks],
+                }
+                self.report.books[str(subscription)] = book
+        self.report.streams = {
+            str(subscription): attrs.asdict(statistics)
+            for subscription, statistics in self.pipeline.ledger.statistics().items()
+        }
+        self.report.unanswered_fetches = sum(
+            len(connection.fetches) for connection in self._connections.values()
+        )
+        return records
+
+    def _connection(self, name: str) -> _Connection:
+        connection = self._connections.get(name)
+        if connection is None:
+            session = self.adapter.session(self.config, self._instruments, _ROUTE)
+            session.connect(self._now(), None)
+            connection = _Connection(len(self._connections), session)
+            self._connections[name] = connection
+        return connection
+
+    def _now(self) -> Now:
+        return Now(self._now_ns, self._now_ns, self._now_ns)
+
+    def _subscribe(self, connection: _Connection, text: str) -> list[Item]:
+        adapter = cast(_Replayable, self.adapter)
+        found = [
+            subscription
+            for subscription in adapter.recorded_subscriptions(self.config, text)
+            if subscription not in connection.known and self._wanted(subscription)
+        ]
+        if not found:
+            return []
+        marks: list[Item] = []
+        for subscription in found:
+            connection.known.add(subscription)
+            channel = self.adapter.capabilities.channel(subscription.channel)
+            if channel is None:
+                continue
+            self.pipeline.register(
+                subscription,
+                channel,
+                timeframes=self._timeframes
+                if subscription.data_type == "trade"
+                else (),
+                checksum=self.adapter.book_checksum,
+            )
+            marks.append(StreamOpened(subscription, connection.number, self._now_ns))
+        for action in connection.session.subscribe(found, self._now()):
+            if isinstance(action, Fetch):
+                connection.fetches[_path(action.request.url)] = action
+        return marks
+
+    def _wanted(self, subscription: Subscription) -> bool:
+        if self._symbols is not None and subscription.symbol not in self._symbols:
+            return False
+        return self._market is None or subscription.market == self._market
+
+    def _parse(self, frame: RecordedFrame) -> list[Item]:
+        connection = self._connection(frame.connection)
+        marks = self._subscribe(connection, frame.raw)
+        parsed = connection.session.parse(frame.raw, frame.received_ns or 0)
+        return marks + self._sort(connection, parsed, frame.received_ns is None)
+
+    def _answer(self, frame: RecordedFrame) -> list[Record]:
+        path = _path(frame.url)
+        records: list[Record] = []
+        for connection in self._connections.values():
+            fetch = connection.fetches.pop(path, None)
+            if fetch is None:
+                continue
+            response = Response(
+                fetch.request, 200, {}, frame.raw.encode(), self._now_ns, fetch.tag
+            )
+            parsed = connection.session.respond(response, self._now())
+            records += self._collect(self._sort(connection, parsed, False))
+        return records
+
+    def _sort(
+        self, connection: _Connection, parsed: Iterable[Any], stamp: bool
+    ) -> list[Item]:
+        items: list[Item] = []
+        for item in parsed:
+            if isinstance(item, MarketDataPoint):
+                items.append(_as_replay(item, stamp))
+            elif isinstance(item, Malformed):
+                reasons = self.report.malformed
+                reasons[item.reason] = reasons.get(item.reason, 0) + 1
+                items.append(item)
+            elif isinstance(item, Acked) and item.subscription in connection.known:
+                items.append(
+                    StreamOpened(item.subscription, connection.number, self._now_ns)
+                )
+            elif isinstance(item, Fetch):
+                connection.fetches[_path(item.request.url)] = item
+        return items
+
+    def _collect(self, items: list[Item]) -> list[Record]:
+        records = self._take(self.pipeline.process(items, self._now_ns))
+        if self._now_ns - self._advanced_ns >= _ADVANCE_NS:
+            self._advanced_ns = self._now_ns
+            records += self._take(self.pipeline.advance(self._now_ns))
+        return records
+
+    def _take(self, out: Output) -> list[Record]:
+        records: list[Record] = []
+        events = self.report.events
+        for event in out.live:
+            name = str(event.data_type)
+            events[name] = events.get(name, 0) + 1
+        for record in out.journal:
+            if isinstance(record, Trade):
+                totals = self.report.trades.setdefault(record.stream, TradeTotals())
+                totals.add(record)
+            records.append(record)
+        return records
+
+
+def _as_replay(item: MarketDataPoint, stamp: bool) -> MarketDataPoint:
+    changes: dict[str, Any] = {}
+    if isinstance(item, Trade):
+        changes["source"] = REPLAY
+    if stamp and attrs.has(type(item)):
+        # The recorder kept no receive time: the exchange's is the best we have.
+        changes["received_ns"] = getattr(item, "exchange_ns", 0)
+    if not changes:
+        return item
+    return cast(MarketDataPoint, attrs.evolve(cast(Any, item), **changes))
+
+
+def _path(url: str) -> str:
+    """Path and query, so that any host answers."""
+    _, _, rest = url.partition("://")
+    return "/" + (rest or url).partition("/")[2]
+
+
+def read_instrument_files(
+    adapter: ExchangeAdapter, paths: Sequence[Path]
+) -> list[Instrument]:
+    """Instruments in the ``http`` lines of recordings that list some."""
+    found: dict[tuple[str, str], Instrument] = {}
+    for path in paths:
+        for frame in read_recording(path):
+            if frame.direction != HTTP:
+                continue
+            request = Request("GET", frame.url)
+            response = Response(
+                request, 200, {}, frame.raw.encode(), frame.received_ns or 0
+            )
+            for instrument in adapter.read_instruments(response):
+                found[instrument.key] = instrument
+    return list(found.values())
+
+
+async def replay(
+    paths: Sequence[Path],
+    replayer: Replayer,
+    sink: Sink | None,
+) -> ReplayReport:
+    """Replay *paths* into *sink*; the same files again change nothing.
+
+    Raises:
+        RecordingError: a file is missing or damaged; nothing was stored then.
+        UsageError: no file, or the adapter cannot read recordings.
+    """
+    if not paths:
+        raise UsageError("expected at least one recording, found none")
+    if not hasattr(replayer.adapter, "recorded_subscriptions"):
+        raise UsageError(
+            f"expected an exchange whose recordings can be replayed, found "
+            f"{replayer.adapter.name!r}"
+        )
+    # Reading everything once first: damage is found before anything is stored.
+    journal_id = fingerprint(paths)
+    cursor = 0
+    if sink is not None:
+        cursor = await sink.open(journal_id) or 0
+    position = 0
+    waiting: list[Record] = []
+
+    async def flush() -> None:
+        nonlocal position, waiting
+        if not waiting:
+            return
+        position += 1
+        if sink is not None and position > cursor:
+            await sink.write(Batch(journal_id, [Part(position, waiting)]))
+            replayer.report.stored += len(waiting)
+        waiting = []
+
+    for frame in merge_recordings(paths):
+        waiting += replayer.feed(frame)
+        if len(waiting) >= _PART_RECORDS:
+            await flush()
+    waiting += replayer.finish()
+    await flush()
+    return replayer.report

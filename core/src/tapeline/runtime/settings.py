@@ -1,0 +1,74 @@
+"""What code passes to the runtime; operators write ``tapeline.config`` instead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from tapeline.hookspecs import ExchangeAdapter, SinkAdapter
+
+
+@attrs.frozen
+class FeedSettings:
+    """One collector's wish: which streams of which exchange.
+
+    Args:
+        name: of the collector, unique in an engine.
+        adapter: the exchange.
+        config: the adapter's own options.
+        symbols: canonical symbols.
+        data_types: ``candle`` means candles built from trades.
+        timeframes: of those candles.
+        venue_timeframes: candle channels of the venue to store as well.
+        store_raw: keep the venue's own text of every message.
+    """
+
+    name: str
+    adapter: ExchangeAdapter
+    config: Any
+    market: str
+    symbols: Sequence[str]
+    data_types: Sequence[str]
+    timeframes: Sequence[str] = ()
+    venue_timeframes: Sequence[str] = ()
+    store_raw: bool = False
+
+
+@attrs.frozen
+class SinkSettings:
+    """One sink: its adapter, its options and what it takes (None for all)."""
+
+    name: str
+    adapter: SinkAdapter
+    config: Any
+    data_types: Sequence[str] | None = None
+
+
+@attrs.frozen
+class EngineSettings:
+    """Everything about one engine that is not a feed or a sink.
+
+    Args:
+        data_dir: where the journal lives; None keeps it in memory.
+        commit_ms: least time between two group commits.
+        quota_bytes: size of the journal above which laggards lose their backlog.
+        memory_bytes: bound of what waits in memory for the disk.
+        checkpoint_s: how often open bars and stream state are saved.
+        book_sample_s: least time between two stored snapshots of one book.
+        book_depth: levels a side of stored snapshots of local books.
+        stop_timeout_s: how long sinks may flush at the end.
+    """
+
+    data_dir: Path | None = None
+    commit_ms: float = 5.0
+    quota_bytes: int = 4 * 2**30
+    memory_bytes: int = 256 * 2**20
+    checkpoint_s: float = 1.0
+    book_sample_s: float = 1.0
+    book_depth: int = 50
+    stop_timeout_s: float = 10.0
+    max_reconnect_attempts: int = 5
+    reconnect_delay_s: float = 5.0

@@ -1,0 +1,363 @@
+"""One place for a socket: keeps one open, replaces it with overlap, dials again."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+
+import anyio
+import anyio.abc
+import attrs
+
+from tapeline.errors import TapelineError
+from tapeline.model import (
+    Recovery,
+    Route,
+    Subscription,
+    SubscriptionState,
+)
+from tapeline.transport.backoff import Backoff
+from tapeline.transport.connection import Connection
+from tapeline.transport.counters import Counters
+from tapeline.transport.endings import DOWNTIME, ROTATION, Ending, delay_s
+from tapeline.transport.status import SocketStatus, SubscriptionStatus
+from tapeline.transport.streams import Stream
+from tapeline.transport.wiring import Wiring
+
+_LOOK_EVERY_S = 1.0
+_CRASHES_AN_HOUR = 5
+_HOUR_NS = 3600 * 10**9
+
+
+@attrs.define
+class _Past:
+    """What the closed connections of a line saw of one stream."""
+
+    events: int = 0
+    last_message_ns: int | None = None
+
+
+class Line:
+    """Supervises the connections of one packed socket.
+
+    Args:
+        number: of the line; stays the same over reconnects.
+        next_connection: gives the number of a new connection.
+        tell: told ``(kind, detail)`` of what observers should know.
+    """
+
+    def __init__(
+        self,
+        wiring: Wiring,
+        number: int,
+        route: Route,
+        next_connection: Callable[[], int],
+        tell: Callable[[str, int, str], None],
+    ) -> None:
+        self.number = number
+        self.route = route
+        self.counters = Counters()
+        self.attempts = 0
+        self.last_error = ""
+        self.failed = ""
+        self.running = False
+        self._wiring = wiring
+        self._clock = wiring.seams.clock
+        self._next_connection = next_connection
+        self._tell = tell
+        self._wanted: tuple[Subscription, ...] = ()
+        self._current: Connection | None = None
+        self._replacement: Connection | None = None
+        self._retired: list[Connection] = []
+        self._unanswered: dict[Subscription, int] = {}
+        self._past: dict[Subscription, _Past] = {}
+        self._crashes_ns: deque[int] = deque(maxlen=_CRASHES_AN_HOUR)
+        self._backoff = self._new_backoff()
+        self._closing = False
+        self._changed = anyio.Event()
+        self._dial_at_ns: int | None = None
+        self._replace_at_ns: int | None = None
+
+    # -- what the link calls ---------------------------------------------------
+
+    def want(self, subscriptions: Collection[Subscription]) -> None:
+        """Want exactly *subscriptions* from now on."""
+        self._wanted = tuple(subscriptions)
+        for subscription in set(self._unanswered).difference(self._wanted):
+            del self._unanswered[subscription]
+        for connection in self._connections():
+            connection.want(self._wanted)
+
+    def drop(self, reason: str, cause: str) -> None:
+        """End the present connection; another one is dialed."""
+        if self._current is not None:
+            ending = Ending(Recovery.RETRY, reason, cause, on_purpose=True)
+            self._current.end(ending)
+
+    def resync(self, subscription: Subscription) -> None:
+        """Let the sessions start *subscription* afresh."""
+        for connection in self._connections():
+            connection.resync(subscription)
+
+    def resubscribe(self, subscription: Subscription, cause: str) -> None:
+        """End *subscription* and ask for it anew, on the same socket."""
+        if self._current is not None:
+            self._current.resubscribe(subscription, cause)
+
+    def close(self) -> None:
+        """Close for good; ``run`` returns soon."""
+        self._closing = True
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Keep one connection alive until ``close`` or cancellation."""
+        self._closing = False
+        self.failed = ""
+        self._backoff = self._new_backoff()
+        self._dial_at_ns = self._replace_at_ns = None
+        self.running = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                while not self._closing:
+                    self._look(tasks)
+                    # Without a delay the line has failed and waits to be closed.
+                    with anyio.move_on_after(self._delay_s()):
+                        await self._changed.wait()
+                    self._changed = anyio.Event()
+                for connection in self._connections():
+                    connection.end(Ending(Recovery.RETRY, "stopped", DOWNTIME))
+        finally:
+            for connection in (*self._connections(), *self._retired):
+                self._bury(connection)
+            self._current = self._replacement = None
+            self._retired.clear()
+            self.running = False
+
+    # -- supervision -----------------------------------------------------------
+
+    def _look(self, tasks: anyio.abc.TaskGroup) -> None:
+        now_ns = self._clock.monotonic_ns()
+        self._note_data()
+        for old in [one for one in self._retired if one.state == "closed"]:
+            self._retired.remove(old)
+            self._bury(old)
+        current = self._current
+        if current is not None and current.state == "closed":
+            self._current, self._replacement = self._replacement, None
+            self._ended(current, now_ns)
+        replacement = self._replacement
+        if replacement is not None and replacement.state == "closed":
+            self._replacement = None
+            self._replacement_ended(replacement, now_ns)
+        if self.failed:
+            return
+        current = self._current
+        if current is None:
+            if self._dial_at_ns is None or self._dial_at_ns <= now_ns:
+                self._dial_at_ns = None
+                self._current = self._launch(tasks)
+        elif self._replacement is not None:
+            self._take_over(self._replacement, current, now_ns)
+        elif current.replacement_reason is not None and (
+            self._replace_at_ns is None or self._replace_at_ns <= now_ns
+        ):
+            self.counters.rotations += 1
+            self._tell("replacing", self.number, current.replacement_reason)
+            self._replacement = self._launch(tasks)
+
+    def _take_over(self, new: Connection, old: Connection, now_ns: int) -> None:
+        """Let *new* go on alone once it has what *old* has, or had time for it."""
+        if not new.open or new.opened_ns is None:
+            return
+        overlap_ns = int(self._wiring.settings.overlap_s * 1e9)
+        if new.settled or now_ns - new.opened_ns >= overlap_ns:
+            self._current, self._replacement = new, None
+            self._replace_at_ns = None
+            self._retired.append(old)
+            old.end(Ending(Recovery.RETRY, "replaced", ROTATION, on_purpose=True))
+
+    def _launch(self, tasks: anyio.abc.TaskGroup) -> Connection | None:
+        try:
+            connection = Connection(
+                self._wiring,
+                self.route,
+                self._next_connection(),
+                self._wanted,
+                self.counters,
+                self._unanswered,
+                self._changed_now,
+                self._tell_of,
+            )
+        except Exception as error:  # an adapter's bug; other lines must not see it
+            self.last_error = f"no session could be made: {_words(error)}"
+            self._fail(self.last_error)
+            return None
+        tasks.start_soon(self._attend, connection)
+        return connection
+
+    async def _attend(self, connection: Connection) -> None:
+        try:
+            await connection.run()
+        except Exception as error:  # supervisor: a crash is this connection's alone
+            now_ns = self._clock.monotonic_ns()
+            crashes = self._crashes_ns
+            crashes.append(now_ns)
+            self.last_error = _words(error)
+            self._tell("crashed", self.number, self.last_error)
+            if len(crashes) == crashes.maxlen and now_ns - crashes[0] < _HOUR_NS:
+                self._fail(f"{len(crashes)} crashes in an hour: {self.last_error}")
+            self._changed_now()
+
+    def _ended(self, connection: Connection, now_ns: int) -> None:
+        ending = self._bury(connection)
+        if not ending.on_purpose:
+            self.attempts += 1
+        self.last_error = ending.reason
+        self._tell("disconnected", self.number, ending.reason)
+        if self._current is not None:
+            return
+        if ending.recovery is Recovery.FATAL:
+            self._fail(ending.reason)
+            return
+        wait_s = delay_s(ending, self._backoff, self._wiring.seams.random)
+        self._dial_at_ns = now_ns + int(wait_s * 1e9)
+
+    def _replacement_ended(self, connection: Connection, now_ns: int) -> None:
+        """The replacement failed; the present connection goes on meanwhile."""
+        ending = self._bury(connection)
+        self.last_error = ending.reason
+        wait_s = delay_s(ending, self._backoff, self._wiring.seams.random)
+        if ending.recovery is Recovery.FATAL:
+            wait_s = max(wait_s, self._wiring.settings.slowest_delay_s)
+        self._replace_at_ns = now_ns + int(wait_s * 1e9)
+
+    def _bury(self, connection: Connection) -> Ending:
+        """Keep the counts of a closed connection."""
+        for stream in connection.dialog.table:
+            if stream.events or stream.last_message_ns is not None:
+                past = self._past.setdefault(stream.subscription, _Past())
+                past.events += stream.events
+                past.last_message_ns = _later(
+                    past.last_message_ns, stream.last_message_ns
+                )
+        return connection.ending or Ending(Recovery.RETRY, "stopped", DOWNTIME)
+
+    def _fail(self, reason: str) -> None:
+        self.failed = reason
+        self._tell("failed", self.number, reason)
+
+    def _note_data(self) -> None:
+        for connection in self._connections():
+            first_ns = connection.dialog.first_data_ns
+            last_ns = connection.dialog.receiver.data_ns
+            if first_ns is not None and last_ns is not None:
+                self._backoff.note_data(first_ns, last_ns)
+                self.attempts = 0
+
+    def _delay_s(self) -> float | None:
+        """Until the next look, if nothing happens; None when only that matters."""
+        now_ns = self._clock.monotonic_ns()
+        if self._connections_alive():
+            return _LOOK_EVERY_S
+        if self._dial_at_ns is not None and not self.failed:
+            return max(0.0, (self._dial_at_ns - now_ns) / 1e9)
+        return None
+
+    def _connections_alive(self) -> bool:
+        return self._current is not None or self._replacement is not None
+
+    def _connections(self) -> Iterator[Connection]:
+        for connection in (self._current, self._replacement):
+            if connection is not None:
+                yield connection
+
+    def _changed_now(self) -> None:
+        self._changed.set()
+
+    def _tell_of(self, kind: str, detail: str) -> None:
+        self._tell(kind, self.number, detail)
+
+    def _new_backoff(self) -> Backoff:
+        settings = self._wiring.settings
+        return Backoff(
+            self._wiring.seams.random,
+            cap_s=settings.slowest_delay_s,
+            first_cap_s=settings.first_delay_s,
+        )
+
+    # -- status ----------------------------------------------------------------
+
+    def status(self) -> SocketStatus:
+        """How this line is."""
+        now_ns = self._clock.monotonic_ns()
+        current = self._current
+        opened_ns = current.opened_ns if current is not None else None
+        dial_in_s = None
+        if current is None and self._dial_at_ns is not None and not self.failed:
+            dial_in_s = max(0.0, (self._dial_at_ns - now_ns) / 1e9)
+        return SocketStatus(
+            self.number,
+            self.route.name,
+            current.number if current is not None else None,
+            self._state(),
+            (now_ns - opened_ns) / 1e9 if opened_ns is not None else None,
+            len(self._wanted),
+            dial_in_s,
+            self.attempts,
+            self.last_error,
+            self.failed,
+            len(current.dialog.outgoing) if current is not None else 0,
+            current.health() if current is not None and current.open else None,
+            current.dialog.budgets.statistics(own=True) if current is not None else (),
+            self.counters.as_dict(),
+        )
+
+    def subscriptions(self) -> list[SubscriptionStatus]:
+        """How each wanted stream of this line is."""
+        now_ns = self._clock.monotonic_ns()
+        return [self._subscription(one, now_ns) for one in self._wanted]
+
+    def _subscription(
+        self, subscription: Subscription, now_ns: int
+    ) -> SubscriptionStatus:
+        past = self._past.get(subscription, _Past())
+        events, last_ns = past.events, past.last_message_ns
+        best: Stream | None = None
+        for connection in self._connections():
+            stream = connection.dialog.table.get(subscription)
+            if stream is None:
+                continue
+            events += stream.events
+            last_ns = _later(last_ns, stream.last_message_ns)
+            if connection.open and (best is None or stream.flowing):
+                best = stream
+        refusal = best.rejected if best is not None else None
+        return SubscriptionStatus(
+            subscription,
+            best.state if best is not None else SubscriptionState.DISCONNECTED,
+            self.number,
+            last_ns,
+            (now_ns - last_ns) / 1e9 if last_ns is not None else None,
+            events,
+            f"{refusal.code} {refusal.reason}".strip() if refusal is not None else "",
+        )
+
+    def _state(self) -> str:
+        if self.failed:
+            return "failed"
+        if self._current is not None:
+            return self._current.state
+        if not self.running:
+            return "closed" if self._closing else "idle"
+        return "backing-off"
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
+
+
+def _words(error: Exception) -> str:
+    """What to say of *error*: our own sentences, else no more than its type."""
+    return str(error) if isinstance(error, TapelineError) else type(error).__name__

@@ -1,0 +1,279 @@
+"""All sockets of one exchange configuration."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
+
+import anyio
+import anyio.abc
+import attrs
+
+from tapeline.errors import ContractError
+from tapeline.hookspecs import ExchangeAdapter, Instruments
+from tapeline.model import Instrument, Route, Subscription
+from tapeline.seams import Seams
+from tapeline.transport.endings import STALL
+from tapeline.transport.inbox import Inbox, StreamDropped
+from tapeline.transport.line import Line
+from tapeline.transport.rest import RestClient
+from tapeline.transport.routes import RoutePacker
+from tapeline.transport.status import LinkChange, LinkStatus
+from tapeline.transport.venue_time import VenueTime
+from tapeline.transport.wiring import Bind, LinkSettings, Wiring
+
+_TIME_BEFORE_LOGIN_S = 5.0
+_LEVELS = {
+    "connected": logging.INFO,
+    "replacing": logging.INFO,
+    "failed": logging.ERROR,
+    "crashed": logging.ERROR,
+}
+
+
+class ExchangeLink:
+    """Keeps what is wanted of one exchange flowing into an inbox.
+
+    Args:
+        instruments: live view ``(market, symbol) → Instrument``.
+        inbox: takes events and marks of all sockets.
+        bind: makes a session callable, with its wrappers.
+        rest: shared by all links of the same address and key.
+        name: for logs and status.
+        on_change: told of what happens; must return quickly.
+        logger: told the same; None is silent.
+        numbers: of connections; shared by links whose streams are told apart by them.
+    """
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        config: Any,
+        *,
+        seams: Seams,
+        instruments: Instruments,
+        inbox: Inbox,
+        bind: Bind,
+        rest: RestClient,
+        settings: LinkSettings | None = None,
+        name: str = "",
+        on_change: Callable[[LinkChange], None] | None = None,
+        logger: logging.Logger | None = None,
+        numbers: Iterator[int] | None = None,
+    ) -> None:
+        self.name = name or adapter.name
+        self.rest = rest
+        self._adapter = adapter
+        self._config = config
+        self._instruments = instruments
+        self._inbox = inbox
+        self._clock = seams.clock
+        self._wiring = Wiring(
+            adapter,
+            config,
+            instruments,
+            bind,
+            seams,
+            inbox,
+            rest,
+            settings or LinkSettings(),
+        )
+        self._on_change = on_change
+        self._logger = logger
+        self._packer = RoutePacker()
+        self._lines: dict[int, Line] = {}
+        self._numbers = itertools.count(1) if numbers is None else numbers
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        self._venue_time = VenueTime(rest)
+
+    # -- what is wanted --------------------------------------------------------
+
+    @property
+    def wanted(self) -> list[Subscription]:
+        """The desired state."""
+        return list(self._packer)
+
+    def want(self, subscriptions: Collection[Subscription]) -> None:
+        """Want exactly *subscriptions*, at any time; healthy streams do not move.
+
+        Raises:
+            Exception: whatever the adapter's ``route`` raises; nothing has changed.
+        """
+        desired = dict.fromkeys(subscriptions)
+        routes = {
+            subscription: self._route(subscription)
+            for subscription in desired
+            if subscription not in self._packer
+        }
+        touched: set[int] = set()
+        gone: list[Subscription] = []
+        for subscription in list(self._packer):
+            if subscription not in desired:
+                packed = self._packer.remove(subscription)
+                if packed is not None:
+                    touched.add(packed.number)
+                gone.append(subscription)
+        for subscription, route in routes.items():
+            touched.add(self._packer.add(subscription, route).number)
+        for number in sorted(touched):
+            self._apply(number)
+        for subscription in gone:
+            self._inbox.put(StreamDropped(subscription, self._clock.wall_ns()))
+
+    def resync(self, subscription: Subscription) -> None:
+        """Let the session start *subscription* afresh: its book chain broke."""
+        line = self._line_of(subscription)
+        if line is not None:
+            line.resync(subscription)
+
+    def resubscribe(self, subscription: Subscription, cause: str = STALL) -> None:
+        """End *subscription* and ask for it anew, leaving its neighbors alone."""
+        line = self._line_of(subscription)
+        if line is not None:
+            line.resubscribe(subscription, cause)
+
+    def drop_socket(self, number: int, cause: str = STALL) -> None:
+        """End the connection of line *number* and dial another."""
+        line = self._lines.get(number)
+        if line is not None:
+            line.drop("dropped on request", cause)
+
+    # -- running ---------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Own all sockets until ``stop``, ``request_stop`` or cancellation."""
+        if self._tasks is not None:
+            raise ContractError(
+                "expected a link to run once at a time, found it running"
+            )
+        self._stopping = anyio.Event()
+        self._stopped = anyio.Event()
+        try:
+            async with anyio.create_task_group() as tasks:
+                self._tasks = tasks
+                helpers = anyio.CancelScope()
+                tasks.start_soon(self._keep_time, helpers)
+                for line in self._lines.values():
+                    tasks.start_soon(self._run_line, line)
+                # As long as the collector runs.
+                await self._stopping.wait()
+                helpers.cancel()
+                for line in self._lines.values():
+                    line.close()
+        finally:
+            self._tasks = None
+            self._stopped.set()
+
+    def request_stop(self) -> None:
+        """Let ``run`` close all sockets and return."""
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        """Close all sockets and wait for ``run``; bounded by each socket's close."""
+        self.request_stop()
+        if self._tasks is not None:
+            await self._stopped.wait()
+
+    async def load_instruments(
+        self, market: str, deadline_s: float = 60.0
+    ) -> Sequence[Instrument]:
+        """The instruments of *market*; tried again until *deadline_s*.
+
+        Raises:
+            RequestFailed: no usable answer.
+        """
+        fetch = self._adapter.instruments(self._config, market)
+        response = await self.rest.fetch(fetch, deadline_s)
+        return self._adapter.read_instruments(response)
+
+    # -- status ----------------------------------------------------------------
+
+    def status(self) -> LinkStatus:
+        """How the link, its sockets and its streams are; never the network."""
+        lines = list(self._lines.values())
+        sockets = [line.status() for line in lines]
+        failed = next((one.failed for one in sockets if one.failed), "")
+        worst = max(sockets, key=lambda one: one.attempts, default=None)
+        return LinkStatus(
+            self._adapter.name,
+            self.name,
+            self._state({one.state for one in sockets}),
+            failed,
+            worst.last_error if worst is not None else "",
+            worst.attempts if worst is not None else 0,
+            sum(line.counters.reconnects for line in lines),
+            self.rest.banned_for_s(),
+            self.rest.venue_offset_ns,
+            sockets,
+            [one for line in lines for one in line.subscriptions()],
+            self.rest.budgets.statistics(),
+            attrs.asdict(self.rest.counters),
+        )
+
+    def _state(self, states: set[str]) -> str:
+        if "failed" in states:
+            return "failed"
+        if self._tasks is None:
+            return "stopped"
+        if "backing-off" in states:
+            return "backing-off"
+        return "open" if states <= {"open"} else "connecting"
+
+    # -- inside ----------------------------------------------------------------
+
+    def _route(self, subscription: Subscription) -> Route:
+        key = (subscription.market, subscription.symbol)
+        return self._adapter.route(
+            self._config, self._instruments.get(key), subscription
+        )
+
+    def _line_of(self, subscription: Subscription) -> Line | None:
+        packed = self._packer.find(subscription)
+        return self._lines.get(packed.number) if packed is not None else None
+
+    def _apply(self, number: int) -> None:
+        """Bring line *number* in step with what is packed on its socket."""
+        packed = self._packer.sockets.get(number)
+        line = self._lines.get(number)
+        if packed is None:
+            if line is not None:
+                line.want(())
+                line.close()
+                del self._lines[number]
+            return
+        if line is None:
+            line = Line(
+                self._wiring,
+                number,
+                packed.route,
+                lambda: next(self._numbers),
+                self._tell,
+            )
+            self._lines[number] = line
+            if self._tasks is not None:
+                self._tasks.start_soon(self._run_line, line)
+        line.want(packed.subscriptions)
+
+    async def _run_line(self, line: Line) -> None:
+        if line.route.private:
+            # Signatures carry the venue's time; without it they may still do.
+            with anyio.move_on_after(_TIME_BEFORE_LOGIN_S):
+                await self._venue_time.synced.wait()
+        await line.run()
+
+    async def _keep_time(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            await self._venue_time.run()
+
+    def _tell(self, kind: str, socket: int, detail: str) -> None:
+        if self._logger is not None:
+            level = _LEVELS.get(kind, logging.WARNING)
+            text = "%s: socket %d %s%s%s"
+            colon = ": " if detail else ""
+            self._logger.log(level, text, self.name, socket, kind, colon, detail)
+        if self._on_change is not None:
+            self._on_change(LinkChange(kind, socket, detail, self._clock.wall_ns()))

@@ -1,0 +1,98 @@
+"""Every check of the project; ``nox`` alone runs the default ones."""
+
+from __future__ import annotations
+
+import pathlib
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+# uv is used where it is there; nothing below needs it.
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.sessions = ["lint", "typing", "tests", "alone", "each"]
+
+CORE = "core"
+SQL = "sinks/sql"
+MEMBERS = [CORE, "plugins/okx", SQL, "sinks/sqlite", "sinks/callbacks"]
+TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112", "trustme>=1.2"]
+# What a member needs besides core, from this repository.
+NEEDS = {
+    "plugins/okx": [],
+    SQL: [],
+    "sinks/sqlite": [SQL],
+    "sinks/callbacks": [],
+}
+PYTHONS = ["3.11", "3.12", "3.13"]
+
+
+def editable(*members: str) -> list[str]:
+    """Pip arguments that install *members* in place."""
+    return [word for member in members for word in ("-e", f"./{member}")]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Formatting, lint rules and the direction of imports."""
+    session.install("ruff>=0.9", "import-linter>=2.1", *editable(*MEMBERS))
+    session.run("ruff", "format", "--check", ".")
+    session.run("ruff", "check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """``mypy --strict`` over sources and tests."""
+    session.install("mypy>=1.14", "nox", *TEST_TOOLS, *editable(*MEMBERS))
+    # One run a tree: test modules of equal name live in different folders.
+    session.run("mypy", *[f"{member}/src" for member in MEMBERS], "benchmarks")
+    session.run("mypy", "tests", "--explicit-package-bases", "--namespace-packages")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, with everything installed."""
+    session.install("build>=1.2", "hatchling>=1.26", *TEST_TOOLS, *editable(*MEMBERS))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def alone(session: nox.Session) -> None:
+    """Core's tests with no plugin installed."""
+    session.install(*TEST_TOOLS, *editable(CORE))
+    session.run("pytest", "tests/core", *session.posargs)
+
+
+@nox.session
+@nox.parametrize("member", sorted(NEEDS))
+def each(session: nox.Session, member: str) -> None:
+    """A plugin's tests with only core and that plugin installed."""
+    session.install(*TEST_TOOLS, *editable(CORE, *NEEDS[member], member))
+    session.run("pytest", f"tests/{member}", *session.posargs)
+
+
+@nox.session(python=PYTHONS, name="tests-on")
+def tests_on(session: nox.Session) -> None:
+    """All tests on every supported Python that is installed here."""
+    session.install("build>=1.2", "hatchling>=1.26", *TEST_TOOLS, *editable(*MEMBERS))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Costs as ratios of one run; prints tables."""
+    session.install(*editable(*MEMBERS))
+    for script in sorted(pathlib.Path("benchmarks").glob("bench_*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every distribution and use only what was built."""
+    session.install("build>=1.2", "hatchling>=1.26")
+    for member in MEMBERS:
+        session.run(
+            "python", "-m", "build", "--no-isolation", "--outdir", "dist", member
+        )
+    built = [str(wheel) for wheel in sorted(pathlib.Path("dist").glob("*.whl"))]
+    session.install(*built)
+    session.run("tapeline", "plugins")

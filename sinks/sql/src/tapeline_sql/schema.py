@@ -1,0 +1,39 @@
+"""DDL as text, built from the table definitions for one dialect."""
+
+from __future__ import annotations
+
+from sqlalchemy import Dialect
+from sqlalchemy.schema import CreateTable
+
+from tapeline_sql.tables import TABLES, decimal_columns
+
+
+def create_table_statements(dialect: Dialect) -> tuple[str, ...]:
+    """``CREATE TABLE IF NOT EXISTS`` for every table."""
+    return tuple(
+        str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip()
+        for table in TABLES.values()
+    )
+
+
+def real_view_statements() -> tuple[str, ...]:
+    """``CREATE VIEW`` of the ``*_real`` views, for SQLite.
+
+    They show the tables that hold decimals with those cast to floating point, for
+    tools that add and average; what they show is rounded.
+    """
+    statements = []
+    for name, table in TABLES.items():
+        decimals = decimal_columns(table)
+        if not decimals:
+            continue
+        columns = ", ".join(
+            f'CAST("{column.name}" AS REAL) AS "{column.name}"'
+            if column.name in decimals
+            else f'"{column.name}"'
+            for column in table.columns
+        )
+        statements.append(
+            f"CREATE VIEW IF NOT EXISTS {name}_real AS SELECT {columns} FROM {name}"
+        )
+    return tuple(statements)

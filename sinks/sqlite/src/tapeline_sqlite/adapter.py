@@ -1,0 +1,33 @@
+"""How core makes SQLite sinks and readers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tapeline.hookspecs import DatabaseReader, Sink, SinkContext
+from tapeline_sqlite.config import SqliteConfig
+from tapeline_sqlite.reader import SqliteReader, path_of
+from tapeline_sqlite.sink import SqliteSink
+
+
+class SqliteAdapter:
+    """The embedded database; used when no sink is named."""
+
+    name: str = "sqlite"
+    config: type[SqliteConfig] = SqliteConfig
+    promise: str = "durable"
+    accepts: Sequence[str] | None = None
+    default: bool = True
+
+    def sink(self, config: SqliteConfig, context: SinkContext) -> Sink:
+        """A new sink; opens nothing yet."""
+        return SqliteSink(config, context)
+
+    def open_reader(self, url: str) -> DatabaseReader | None:
+        """Open a path or ``sqlite:///PATH`` for reading; None for other URLs.
+
+        Raises:
+            UsageError: there is no such file, or it is not a database of tapeline.
+        """
+        path = path_of(url)
+        return None if path is None else SqliteReader(path)

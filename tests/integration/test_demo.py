@@ -1,0 +1,146 @@
+"""``tapeline demo`` as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+KEYS = {
+    "trades_emitted",
+    "trades_stored",
+    "duplicates",
+    "candles_stored",
+    "reconnects",
+    "limit_violations",
+    "ok",
+}
+
+
+def test_fifteen_seconds_end_with_a_summary_that_is_ok(
+    tapeline: Any, tmp_path: Path
+) -> None:
+    done = tapeline("demo", "--duration", 15, "--data-dir", "d", "--json")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(done.stdout)
+    assert summary.keys() >= KEYS
+    assert summary["ok"] is True
+    assert summary["limit_violations"] == 0
+    assert summary["reconnects"] >= 1
+    assert summary["candles_stored"] > 0
+    assert summary["trades_lost"] == 0
+    assert summary["trades_emitted"] == (
+        summary["trades_stored"] + summary["trades_in_gaps"]
+    )
+    assert summary["trades_stored"] > 300
+
+
+def test_its_database_passes_verify_with_the_ledger(tapeline: Any) -> None:
+    done = tapeline("demo", "--duration", 6, "--data-dir", "d", "--seed", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+
+    verified = tapeline(
+        "verify",
+        "--database",
+        summary["database"],
+        "--ledger",
+        summary["ledgers"][0],
+        "--json",
+    )
+    listed = tapeline("gaps", "--database", summary["database"], "--json")
+
+    assert verified.returncode == 0, verified.stdout
+    accounts = json.loads(verified.stdout)
+    assert accounts["ok"]
+    stored = sum(stream["stored"] for stream in accounts["streams"])
+    assert stored == summary["trades_stored"]
+    assert len(json.loads(listed.stdout)["gaps"]) == summary["gaps"]["opened"]
+
+
+def test_verify_notices_what_was_tampered_with(tapeline: Any, tmp_path: Path) -> None:
+    done = tapeline("demo", "--duration", 4, "--data-dir", "d", "--json")
+    summary = json.loads(done.stdout)
+    database = tmp_path / summary["database"]
+    words = ("verify", "--database", database, "--ledger", summary["ledgers"][0])
+    assert tapeline(*words).returncode == 0
+
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "DELETE FROM trades WHERE rowid = (SELECT rowid FROM trades LIMIT 1 OFFSET 5)"
+        )
+    connection.close()
+    without_one = tapeline(*words, "--json")
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "UPDATE trades SET size = '123456' WHERE rowid = "
+            "(SELECT rowid FROM trades LIMIT 1 OFFSET 20)"
+        )
+    connection.close()
+    altered = tapeline(*words, "--json")
+
+    assert without_one.returncode == 1
+    assert sum(s["lost"] for s in json.loads(without_one.stdout)["streams"]) >= 1
+    assert sum(s["altered"] for s in json.loads(altered.stdout)["streams"]) == 1
+
+
+def test_the_same_seed_makes_the_same_market(tapeline: Any, tmp_path: Path) -> None:
+    fills = []
+    for name in ("a", "b"):
+        done = tapeline(
+            "demo", "--duration", 4, "--seed", 11, "--data-dir", name, "--json"
+        )
+        ledger = tmp_path / json.loads(done.stdout)["ledgers"][0]
+        lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+        fills.append([(f["symbol"], f["id"], f["price"], f["size"]) for f in lines])
+    shorter = min(map(len, fills))
+
+    assert shorter > 100
+    assert fills[0][:shorter] == fills[1][:shorter]
+
+
+def test_it_does_not_touch_a_folder_with_other_files(
+    tapeline: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+
+    done = tapeline("demo", "--duration", 4, "--data-dir", "mine")
+
+    assert done.returncode == 2
+    assert "--data-dir" in done.stderr
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_control_c_ends_it_with_a_summary(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tapeline", "demo", "--data-dir", "d", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        process.communicate(timeout=6)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0, err
+    assert json.loads(out)["ok"]
+
+
+def test_without_a_terminal_it_prints_plain_lines(tapeline: Any) -> None:
+    done = tapeline("demo", "--duration", 5, "--data-dir", "d")
+
+    assert done.returncode == 0, done.stderr
+    assert "streams live" in done.stdout
+    assert "\x1b[" not in done.stdout
+    assert "every trade is accounted for" in done.stdout

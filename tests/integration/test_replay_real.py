@@ -1,0 +1,211 @@
+"""Every OKX recording replays to what an independent script found in it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILES = [
+    "cf_20210722_l2tbt_trades_tickers_conn1",
+    "cf_20210722_l2tbt_trades_tickers_conn2",
+    "cf_20210722_l2tbt_trades_tickers_conn3",
+    "cf_20220513_books_trades_tickers",
+    "cf_20230527_okcoin_candle_books_trades",
+    "fm_20260926_swap_trades_bbo_books",
+    "fm_20260930_swap_mark_funding_oi_index",
+]
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(params=FILES)
+def case(
+    request: pytest.FixtureRequest,
+    tapeline: Any,
+    recordings: Path,
+    truth: dict[str, Any],
+    tmp_path: Path,
+) -> tuple[dict[str, Any], dict[str, Any], Path]:
+    """The truth of one file, the report of its replay, and the database."""
+    name = f"okx/{request.param}.jsonl.gz"
+    database = tmp_path / "market.db"
+    done = tapeline(
+        "replay",
+        recordings / name,
+        "--exchange",
+        "okx",
+        "--database",
+        database,
+        "--instruments",
+        recordings / "okx/cf_20220513_rest_instruments.jsonl.gz",
+        "--json",
+    )
+    assert done.returncode == 0, done.stderr
+    return truth["files"][name], json.loads(done.stdout), database
+
+
+def venue_name(stream: str) -> tuple[str, str]:
+    """``(channel, instId)`` of a stream as the report names it."""
+    _, market, symbol, channel = stream.split(":")
+    return channel, f"{symbol}-SWAP" if market == "swap" else symbol
+
+
+def test_trades_ids_and_sums_equal_the_truth(
+    case: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    expected, report, _ = case
+    found = {
+        "|".join(venue_name(stream)): totals
+        for stream, totals in report["trades"].items()
+    }
+
+    assert set(found) == set(expected.get("trades", {}))
+    for name, totals in found.items():
+        want = expected["trades"][name]
+        assert totals["trades"] == want["unique"]
+        assert totals["fills"] == want["underlying_matches"]
+        assert totals["last_id"] == want["last_id"]
+        assert totals["taker_buys"] == want["taker_buys"]
+        assert totals["taker_sells"] == want["taker_sells"]
+        assert Decimal(totals["sum_size"]) == Decimal(want["sum_size"])
+        assert Decimal(totals["sum_price_x_size"]) == Decimal(want["sum_price_x_size"])
+
+
+def test_the_database_holds_what_the_report_says(
+    case: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    expected, _, database = case
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT market, symbol, last_id, size, price, source FROM trades"
+        ).fetchall()
+    connection.close()
+
+    assert len(rows) == sum(t["unique"] for t in expected.get("trades", {}).values())
+    assert {row[5] for row in rows} <= {"replay"}
+    total = sum((Decimal(row[3]) * Decimal(row[4]) for row in rows), Decimal(0))
+    assert total == sum(
+        (Decimal(t["sum_price_x_size"]) for t in expected.get("trades", {}).values()),
+        Decimal(0),
+    )
+
+
+def test_missing_ids_are_recorded_gaps_that_replay_cannot_fill(
+    case: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    expected, _, database = case
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT from_id, to_id, state, cause FROM gaps WHERE from_id IS NOT NULL"
+        ).fetchall()
+    connection.close()
+    missing = [
+        [low + 1, high - 1]
+        for trades in expected.get("trades", {}).values()
+        for low, high, _ in trades["id_gap_list"]
+    ]
+
+    assert sorted([row[0], row[1]] for row in rows) == sorted(missing)
+    assert {(row[2], row[3]) for row in rows} <= {("unrecoverable", "replay")}
+
+
+def test_books_pass_every_check_of_the_truth(
+    case: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    expected, report, _ = case
+    found = {
+        "|".join(venue_name(stream)): book for stream, book in report["books"].items()
+    }
+
+    assert set(found) == set(expected.get("okx_books", {}))
+    for name, book in found.items():
+        want = expected["okx_books"][name]
+        assert book["checksum_pass"] == want.get("checksum_pass", 0)
+        assert book["checksum_fail"] == 0
+        assert book["sequence_breaks"] == (want["sequence_breaks"] or 0)
+        assert book["absent_deletes"] == want["deletes_of_absent_level"]
+        assert book["bid_levels"] == want["final_bid_levels"]
+        assert book["ask_levels"] == want["final_ask_levels"]
+        if want.get("snapshot"):
+            assert book["valid"]
+            assert book["snapshots"] == want["snapshot"]
+            assert book["updates"] == want.get("update", 0)
+        for side in ("bids", "asks"):
+            top = [[Decimal(p), Decimal(s)] for p, s in book["top5"][side]]
+            assert top == [
+                [Decimal(p), Decimal(s)] for p, s in want["final_top5"][side]
+            ]
+
+
+def test_venue_candles_that_were_final_are_stored(
+    case: tuple[dict[str, Any], dict[str, Any], Path],
+) -> None:
+    expected, _, database = case
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT symbol, close, volume, state FROM market_data WHERE source='venue'"
+        ).fetchall()
+    connection.close()
+    final = [
+        (name.split("|")[1], Decimal(row[4]), Decimal(row[5]))
+        for name, candles in expected.get("okx_candles", {}).items()
+        for row in candles["rows"]
+        if row[8] == "1"
+    ]
+
+    assert sorted((r[0], Decimal(r[1]), Decimal(r[2])) for r in rows) == sorted(final)
+
+
+def test_three_connections_with_the_same_trades_store_them_once(
+    tapeline: Any, recordings: Path, truth: dict[str, Any], tmp_path: Path
+) -> None:
+    files = [recordings / f"okx/{name}.jsonl.gz" for name in FILES[:3]]
+    database = tmp_path / "market.db"
+
+    done = tapeline(
+        "replay", *files, "--exchange", "okx", "--database", database, "--json"
+    )
+
+    assert done.returncode == 0, done.stderr
+    unique = truth["files"]["okx/" + files[0].name]["trades"]
+    with sqlite3.connect(database) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM trades").fetchone()
+    connection.close()
+    assert count == sum(trades["unique"] for trades in unique.values())
+    assert json.loads(done.stdout)["duplicates"] == 2 * count
+
+
+def test_replaying_again_changes_nothing(
+    tapeline: Any, recordings: Path, tmp_path: Path
+) -> None:
+    words = (
+        "replay",
+        recordings / f"okx/{FILES[3]}.jsonl.gz",
+        "--exchange",
+        "okx",
+        "--database",
+        tmp_path / "market.db",
+        "--json",
+    )
+    tables = "trades", "tickers", "order_books", "gaps", "coverage", "market_data"
+
+    def counts() -> list[int]:
+        with sqlite3.connect(tmp_path / "market.db") as connection:
+            found = [
+                connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+                for table in tables
+            ]
+        connection.close()
+        return found
+
+    assert tapeline(*words).returncode == 0
+    first = counts()
+    assert tapeline(*words).returncode == 0
+
+    assert counts() == first
+    assert first[0] > 0
