@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 DOCS = Path(__file__).resolve().parent
 BLOCK = re.compile(
@@ -23,15 +23,10 @@ BLOCK = re.compile(
     re.DOTALL,
 )
 LANGUAGES = MappingProxyType(
-    {".py": "python", ".toml": "toml", ".json": "json", ".sql": "sql"}
+    {".py": "python", ".toml": "toml", ".json": "json", ".sql": "sql", ".jsonl": "json"}
 )
-CLICK_TYPES = MappingProxyType(
-    {
-        "float": "number",
-        "float range": "number",
-        "integer range": "integer",
-        "boolean": "flag",
-    }
+TYPES: Mapping[type, str] = MappingProxyType(
+    {float: "number", int: "integer", bool: "flag", str: "text", Path: "path"}
 )
 
 
@@ -90,20 +85,67 @@ def _named(path: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def commands() -> Mapping[str, Any]:
-    """Name → command of ``tapeline``."""
-    import typer.main
-
+def commands() -> dict[str, Callable[..., object]]:
+    """Name → function of every command of ``tapeline``."""
     from tapeline.cli import app
 
-    group: Any = typer.main.get_command(app)
-    found: Mapping[str, Any] = group.commands
-    return found
+    return {
+        each.name or each.callback.__name__.replace("_", "-"): each.callback
+        for each in app.registered_commands
+        if each.callback is not None
+    }
 
 
-def parameters(command: Any) -> list[Any]:
-    """Arguments and options of *command*, without ``--help``."""
-    return [each for each in command.params if each.name != "help"]
+class Parameter(NamedTuple):
+    """One argument or option of a command, in words."""
+
+    name: str
+    argument: bool
+    spellings: tuple[str, ...]
+    type: str
+    default: str
+    help: str
+
+
+def parameters(command: Callable[..., object]) -> list[Parameter]:
+    """Arguments and options of *command*, in order."""
+    hints = get_type_hints(command, include_extras=True)
+    return [
+        _parameter(name, hints[name], each.default)
+        for name, each in inspect.signature(command).parameters.items()
+    ]
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    kind, info = get_args(hint)
+    argument = type(info).__name__ == "ArgumentInfo"
+    parts = [part for part in get_args(kind) or (kind,) if part is not type(None)]
+    several = get_origin(kind) is list or get_origin(parts[0]) is list
+    item = get_args(parts[0])[0] if get_origin(parts[0]) is list else parts[0]
+    if argument:
+        spellings: tuple[str, ...] = (name.upper(),)
+    elif info.param_decls:
+        spellings = tuple(info.param_decls)
+    else:
+        word = name.replace("_", "-")
+        spellings = (f"--{word}", f"--no-{word}") if item is bool else (f"--{word}",)
+    shown = TYPES.get(item, item.__name__)
+    if info.min is not None:
+        shown += f" from {info.min}" + ("" if info.max is None else f" to {info.max}")
+    if default is inspect.Parameter.empty:
+        text = "required"
+    elif item is bool:
+        text = "on" if default else "off"
+    else:
+        text = "" if default is None else _code(str(default))
+    return Parameter(
+        name,
+        argument,
+        spellings,
+        f"{shown}, several" if several else shown,
+        text,
+        info.help or "",
+    )
 
 
 def _command(name: str) -> str:
@@ -111,44 +153,15 @@ def _command(name: str) -> str:
     words = ["tapeline", name]
     rows = []
     for each in parameters(command):
-        argument = each.param_type_name == "argument"
-        shown = each.name.upper() if argument else ", ".join(_spellings(each))
-        if argument:
-            word = f"{shown}..." if each.nargs == -1 else shown
-            words.append(word if each.required else f"[{word}]")
-        rows.append((_code(shown), _click_type(each), _click_default(each), each.help))
+        shown = ", ".join(_code(spelling) for spelling in each.spellings)
+        if each.argument:
+            word = each.spellings[0] + ("..." if "several" in each.type else "")
+            words.append(word if each.default == "required" else f"[{word}]")
+        rows.append((shown, each.type, each.default, each.help))
     words.append("[OPTIONS]")
-    return f"```text\n{' '.join(words)}\n```\n\n{(command.help or '').strip()}\n\n" + (
-        table(("argument or option", "type", "default", "meaning"), rows)
-        if rows
-        else "It takes no arguments or options.\n"
-    )
-
-
-def _spellings(option: Any) -> list[str]:
-    return [*option.opts, *option.secondary_opts]
-
-
-def _click_type(parameter: Any) -> str:
-    name = str(parameter.type.name)
-    kind = CLICK_TYPES.get(name, name)
-    low = getattr(parameter.type, "min", None)
-    high = getattr(parameter.type, "max", None)
-    if low is not None:
-        kind += f" from {low}" + ("" if high is None else f" to {high}")
-    several = getattr(parameter, "multiple", False) or parameter.nargs == -1
-    return f"{kind}, several" if several else kind
-
-
-def _click_default(parameter: Any) -> str:
-    if parameter.required:
-        return "required"
-    default = parameter.default
-    if default is None or default == () or default is False:
-        return ""
-    if isinstance(default, bool):
-        return "on"
-    return _code(str(default))
+    about = inspect.getdoc(command) or ""
+    head = ("argument or option", "type", "default", "meaning")
+    return f"```text\n{' '.join(words)}\n```\n\n{about}\n\n{table(head, rows)}"
 
 
 def _signatures(path: str) -> str:

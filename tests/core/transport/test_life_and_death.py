@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -112,7 +113,7 @@ def test_transport_is_tried_for_ever_and_at_the_slowest_rate(
         async with world.running("A", settle_s=2 * 3600):
             dials = world.venue.dialed_ns
             assert 120 <= len(dials) <= 400
-            assert max(b - a for a, b in zip(dials, dials[1:], strict=False)) <= 60e9
+            assert max(b - a for a, b in itertools.pairwise(dials)) <= 60e9
             status = world.link.status()
             assert status.attempts_in_a_row == len(dials)
             assert status.last_error == "no way"
@@ -139,17 +140,21 @@ def test_an_accepted_socket_alone_does_not_reset_the_back_off(
 def test_a_minute_of_data_resets_the_back_off(run_world: RunWorld) -> None:
     async def scenario(world: World) -> None:
         world.rules.dial_errors.extend(TransportError("no way") for _ in range(12))
-        async with world.running("A", settle_s=900):
+        async with world.running("A"):
             line = next(iter(world.link._lines.values()))
+            for _ in range(900):
+                if world.states() == {"A": "live"}:
+                    break
+                await anyio.sleep(1)
             assert line._backoff.attempts == 12
             for _ in range(58):
                 world.venue.trade("A")
                 await anyio.sleep(1)
             assert line._backoff.attempts == 12
             world.venue.trade("A")
-            await anyio.sleep(800)
+            await anyio.sleep(4)
             world.venue.trade("A")
-            await anyio.sleep(2)
+            await anyio.sleep(11)
             assert line._backoff.attempts == 0
 
     run_world(scenario)
@@ -251,12 +256,12 @@ def test_a_socket_is_replaced_before_it_gets_too_old(
     run_world: RunWorld, tiny_config: Any
 ) -> None:
     async def scenario(world: World) -> None:
-        async with world.running("A", settle_s=86_400):
+        async with world.running("A", settle_s=3600):
             first, second = world.venue.sockets
             assert second.opened_ns <= first.closed_ns
-            assert 0.90 <= first.closed_ns / 86_400e9 <= 0.985
+            assert 0.90 <= first.closed_ns / 3600e9 <= 0.985
 
-    run_world(scenario, config=tiny_config(max_age_s=86_400))
+    run_world(scenario, config=tiny_config(max_age_s=3600))
 
 
 def test_a_dropped_socket_comes_back(run_world: RunWorld) -> None:

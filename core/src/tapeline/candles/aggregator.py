@@ -4,76 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import attrs
 import msgspec
 
 from tapeline.candles.bars import BUY, EXACT, Bar
+from tapeline.candles.checkpoints import (
+    VERSION,
+    AggregatorState,
+    SeriesState,
+    decode_state,
+)
 from tapeline.candles.holes import TimeHole, TimeHoles
-from tapeline.candles.series import Series, nested_series
+from tapeline.candles.ladder import Ladder
+from tapeline.candles.series import Series
 from tapeline.candles.settings import CandleSettings
-from tapeline.errors import JournalError
+from tapeline.candles.statistics import CandleStatistics
 from tapeline.model import (
     COMPLETE,
     FROM_TRADES,
     GAP,
     PARTIAL,
     REPAIRED,
-    TIMEFRAMES,
     Candle,
     Subscription,
     Trade,
     width_ns,
 )
 
-VERSION = 1
-
 _NEVER = 2**63
 _add = EXACT.add
 _multiply_add = EXACT.fma
 
 
-@attrs.define
-class CandleStatistics:
-    """What happened to the bars of one stream.
-
-    Args:
-        candles: given out, revisions included.
-        revisions: given out again after a change.
-        late: trades for a bar that was closed.
-        too_late: of those, trades for a bar that was no longer kept; no candle
-            has them.
-        holes_given_up: holes that stay in their bars for ever.
-    """
-
-    candles: int = 0
-    revisions: int = 0
-    late: int = 0
-    too_late: int = 0
-    holes_given_up: int = 0
-
-
-class _SeriesState(msgspec.Struct):
-    name: str
-    open: list[Bar]
-    closed: list[Bar]
-
-
-class _State(msgspec.Struct):
-    version: int
-    next_id: int | None
-    last_ns: int
-    from_ns: int
-    closed_until_ns: int
-    holes: list[tuple[int, int, int | None, int | None]]
-    series: list[_SeriesState]
-
-
 class CandleAggregator:
     """Bars of one trade stream, each trade counted in every timeframe.
 
-    Trades go into 1 s bars, closed bars are folded into wider ones. All eleven
-    timeframes are kept inside, so that a configuration may change between runs;
-    only those in *timeframes* are given out.
+    A bar is ``complete`` when every id of its interval is in it. Ids that are
+    missing show here at once; the bars they may belong to stay open for a grace,
+    and are ``gap`` after it until the trades come.
 
     Args:
         stream: the trades' subscription; each trade must come exactly once.
@@ -93,10 +60,9 @@ class CandleAggregator:
         self.statistics = CandleStatistics()
         self._settings = CandleSettings() if settings is None else settings
         wanted = {name for name in timeframes if width_ns(name)}
-        self._series = nested_series(TIMEFRAMES, wanted)
-        self._base = self._series[0]
         self._holes = TimeHoles()
-        self._changed: dict[Bar, Series] = {}
+        keep_ns = self._settings.keep_closed_ns
+        self._ladder = Ladder(wanted, self._holes, keep_ns)
         # The bar of the trade with the highest id, while it is open.
         self._bar = Bar(0, 0)
         self._open_ns = self._end_ns = 0
@@ -106,10 +72,19 @@ class CandleAggregator:
         self._from_ns: int | None = None
         self._started_ns: int | None = None
         self._live_ns: int | None = None
-        self._closed_until_ns = 0
         self._now_ns = 0
         self._recheck_ns: int | None = None
         self._silent = False
+
+    def add_timeframes(self, timeframes: Sequence[str]) -> None:
+        """Give *timeframes* out too, from now on.
+
+        Raises:
+            UnknownTimeframe: one of them is not among the eleven.
+        """
+        wanted = {name for name in timeframes if width_ns(name)}
+        for series in self._ladder.series:
+            series.wanted = series.wanted or series.name in wanted
 
     def started(self, from_ns: int) -> None:
         """The stream is followed whole from *from_ns* on; call before any trade.
@@ -194,41 +169,33 @@ class CandleAggregator:
         """
         self._now_ns = _NEVER
         self._emit(out)
-        for series, bar, view in self._views():
+        for series, bar, view in self._ladder.views():
             if series.wanted:
                 self._send(series, bar, view, PARTIAL, out)
-        self._now_ns = self._closed_until_ns
+        self._now_ns = self._ladder.closed_until_ns
 
     def open_candles(self) -> list[Candle]:
         """The bars that are still open, as they would be now, narrow ones first."""
         return [
             view.candle(self.stream, series.name, PARTIAL, bar.sent_revision + 1)
-            for series, bar, view in self._views()
+            for series, bar, view in self._ladder.views()
             if series.wanted
         ]
 
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
-        recent_ns = self._closed_until_ns - 5 * self._settings.close_grace_ns
-        states = []
-        for series in self._series:
-            newest = sorted(series.closed)[-2:]
-            closed = [
-                bar
-                for open_ns, bar in series.closed.items()
-                if bar.end_ns > recent_ns
-                or bar.changed
-                or open_ns in newest
-                or self._holes.touches(bar.open_ns, bar.end_ns)
-            ]
-            states.append(_SeriesState(series.name, [*series.open.values()], closed))
+        recent_ns = self._ladder.closed_until_ns - 5 * self._settings.close_grace_ns
+        states = [
+            SeriesState(series.name, [*series.open.values()], closed)
+            for series, closed in self._ladder.worth_keeping(recent_ns)
+        ]
         return msgspec.msgpack.encode(
-            _State(
+            AggregatorState(
                 VERSION,
                 self._next_id,
                 self._last_ns,
                 self._from_ns or 0,
-                self._closed_until_ns,
+                self._ladder.closed_until_ns,
                 [
                     (hole.from_ns, hole.to_ns, hole.first_id, hole.last_id)
                     for hole in self._holes
@@ -243,32 +210,21 @@ class CandleAggregator:
         Raises:
             JournalError: *data* is not a snapshot of this version; nothing changed.
         """
-        try:
-            state = msgspec.msgpack.decode(data, type=_State)
-        except (msgspec.MsgspecError, ValueError) as error:
-            raise JournalError(
-                f"expected a candle checkpoint, found {len(data)} bytes that cannot "
-                f"be read ({error}); bars begin anew as partial"
-            ) from error
-        if state.version != VERSION:
-            raise JournalError(
-                f"expected a candle checkpoint of version {VERSION}, found "
-                f"{state.version}; bars begin anew as partial"
-            )
+        state = decode_state(data)
         if state.next_id is None:
             return
         self._next_id = state.next_id
         self._last_ns = state.last_ns
         self._from_ns = state.from_ns
-        self._closed_until_ns = self._now_ns = state.closed_until_ns
+        self._ladder.closed_until_ns = self._now_ns = state.closed_until_ns
         self._open_ns = self._end_ns = 0
         self._holes.replace(TimeHole(*hole) for hole in state.holes)
-        self._changed.clear()
-        for series, one in zip(self._series, state.series, strict=True):
+        self._ladder.changed.clear()
+        for series, one in zip(self._ladder.series, state.series, strict=True):
             series.hold(one.open, one.closed)
             for bar in one.closed:
                 if bar.changed:
-                    self._changed[bar] = series
+                    self._ladder.changed[bar] = series
 
     def refold(self, records: Iterable[object]) -> None:
         """Learn from journal rows that are younger than the snapshot, silently.
@@ -277,7 +233,7 @@ class CandleAggregator:
         ``advance``.
         """
         self._silent = True
-        by_name = {series.name: series for series in self._series}
+        by_name = {series.name: series for series in self._ladder.series}
         nothing: list[Candle] = []
         for record in records:
             if isinstance(record, Trade):
@@ -308,7 +264,7 @@ class CandleAggregator:
         bar.sent_state = candle.state
         bar.was_gap = bar.was_gap or candle.state == GAP
         bar.changed = False
-        self._changed.pop(bar, None)
+        self._ladder.changed.pop(bar, None)
 
     def _add_slowly(self, trade: Trade, out: list[Candle]) -> None:
         first, last, at_ns = trade.first_id, trade.last_id, trade.exchange_ns
@@ -327,20 +283,21 @@ class CandleAggregator:
         if highest:
             self._next_id = last + 1
             self._last_ns = at_ns
-        open_ns = at_ns - at_ns % self._base.width
-        if open_ns + self._base.width > self._closed_until_ns:
-            bar = self._base.opening(at_ns)
-            bar.add(trade)
-            if highest:
-                self._bar = bar
-                self._open_ns, self._end_ns = bar.open_ns, bar.end_ns
-        else:
-            self._add_late(trade, open_ns, was_missing=was_missing)
+        bar = self._ladder.place(trade)
+        if bar is None:
+            self.statistics.late += 1
+            if was_missing or self._ladder.keeps(at_ns):
+                self._ladder.revise(trade)
+            else:
+                self.statistics.too_late += 1
+        elif highest:
+            self._bar = bar
+            self._open_ns, self._end_ns = bar.open_ns, bar.end_ns
         ahead_ns = trade.received_ns + self._settings.max_ahead_ns
         limit_ns = min(at_ns, ahead_ns) if trade.received_ns > 0 else at_ns
         if limit_ns > self._now_ns:
             self._now_ns = limit_ns
-        if limit_ns > self._closed_until_ns and self._close(limit_ns, limit_ns):
+        if self._close(limit_ns, limit_ns):
             self._emit(out)
 
     def _begin(self, at_ns: int) -> None:
@@ -350,86 +307,22 @@ class CandleAggregator:
         else:
             # Others may have traded in the same instant before we were there.
             self._from_ns = at_ns + 1
-        self._closed_until_ns = at_ns - at_ns % self._base.width
-
-    def _add_late(self, trade: Trade, open_ns: int, *, was_missing: bool) -> None:
-        end_ns = open_ns + self._base.width
-        self.statistics.late += 1
-        kept_ns = self._closed_until_ns - self._settings.keep_closed_ns
-        if (
-            open_ns not in self._base.closed
-            and not was_missing
-            and end_ns <= kept_ns
-            and not self._holes.touches(open_ns, end_ns)
-        ):
-            self.statistics.too_late += 1
-            return
-        self._revise(self._base, trade)
-
-    def _revise(self, series: Series, trade: Trade) -> None:
-        """Count a late trade in a closed bar and in those it was folded into."""
-        at_ns = trade.exchange_ns
-        open_ns = at_ns - at_ns % series.width
-        if open_ns + series.width > self._closed_until_ns:
-            series.opening(at_ns).add(trade)
-            return
-        bar = series.closed.get(open_ns)
-        if bar is None:
-            bar = Bar(open_ns, open_ns + series.width, closed=True)
-            series.closed[open_ns] = bar
-        bar.add(trade)
-        self._touch(series, bar)
-        for wider in series.fed:
-            self._revise(wider, trade)
-
-    def _touch(self, series: Series, bar: Bar) -> None:
-        if series.wanted:
-            bar.changed = True
-            self._changed[bar] = series
+        width = self._ladder.base.width
+        self._ladder.closed_until_ns = at_ns - at_ns % width
 
     def _close(self, until_ns: int, now_ns: int) -> bool:
         """Close bars that end by *until_ns*, unless their ids may still come."""
         if self._holes:
             settled_ns = now_ns - self._settings.close_grace_ns
             until_ns = self._holes.settled_limit_ns(until_ns, settled_ns)
-        if until_ns <= self._closed_until_ns:
+        if until_ns <= self._ladder.closed_until_ns:
             return False
-        self._closed_until_ns = until_ns
-        for series in self._series:
-            if series.due_ns is not None and series.due_ns <= until_ns:
-                for bar in series.take_due(until_ns):
-                    self._touch(series, bar)
-                    for wider in series.fed:
-                        wider.fold(bar)
-            if self._settings.fill_empty and series.wanted:
-                self._fill_empty(series, until_ns)
-            if len(series.closed) > series.evict_at:
-                kept_ns = until_ns - self._settings.keep_closed_ns
-                series.evict(kept_ns, self._holes)
+        self._ladder.close(until_ns)
+        if self._settings.fill_empty and self._live_ns is not None:
+            self._ladder.fill_empty(self._live_ns)
         if self._end_ns <= until_ns:
             self._open_ns = self._end_ns = 0
         return True
-
-    def _fill_empty(self, series: Series, until_ns: int) -> None:
-        """Make flat bars after the newest one, as far as the stream was live."""
-        if self._live_ns is None or not series.closed:
-            return
-        width = series.width
-        open_ns = max(series.filled_ns, self._live_ns)
-        open_ns += -open_ns % width
-        while open_ns + width <= until_ns:
-            before = series.closed.get(open_ns - width)
-            if (
-                before is not None
-                and open_ns not in series.closed
-                and not self._holes.touches(open_ns, open_ns + width)
-            ):
-                bar = Bar(open_ns, open_ns + width, closed=True)
-                bar.flatten(before.close, before.received_ns)
-                series.closed[open_ns] = bar
-                self._touch(series, bar)
-            open_ns += width
-        series.filled_ns = open_ns
 
     def _recheck_at(self, at_ns: int) -> None:
         if self._recheck_ns is None or at_ns < self._recheck_ns:
@@ -444,11 +337,7 @@ class CandleAggregator:
         for hole in self._holes:
             if hole.first_id is not None and hole.to_ns > settled_ns:
                 self._recheck_at(hole.to_ns + self._settings.close_grace_ns)
-        for series in self._series:
-            if series.wanted:
-                for bar in series.closed.values():
-                    if bar.sent_state and self._state(bar) != bar.sent_state:
-                        self._touch(series, bar)
+        self._ladder.recheck(self._state)
 
     def _state(self, bar: Bar) -> str:
         if self._from_ns is None or bar.open_ns < self._from_ns:
@@ -463,10 +352,10 @@ class CandleAggregator:
         if self._silent:
             return
         self._recheck()
-        if self._changed:
-            for bar, series in self._changed.items():
+        if self._ladder.changed:
+            for bar, series in self._ladder.changed.items():
                 self._send(series, bar, bar, self._state(bar), out)
-            self._changed.clear()
+            self._ladder.changed.clear()
 
     def _send(
         self, series: Series, bar: Bar, view: Bar, state: str, out: list[Candle]
@@ -481,26 +370,6 @@ class CandleAggregator:
             self.statistics.revisions += 1
         out.append(view.candle(self.stream, series.name, state, revision))
 
-    def _views(self) -> list[tuple[Series, Bar, Bar]]:
-        """Each open bar, and a copy with what is open in narrower ones in it."""
-        views: dict[str, dict[int, Bar]] = {series.name: {} for series in self._series}
-        for series in self._series:
-            mine = views[series.name]
-            for open_ns, bar in series.open.items():
-                view = mine.setdefault(open_ns, Bar(open_ns, bar.end_ns))
-                view.merge(bar)
-            for view in list(mine.values()):
-                for wider in series.fed:
-                    open_ns = view.open_ns - view.open_ns % wider.width
-                    made = Bar(open_ns, open_ns + wider.width)
-                    views[wider.name].setdefault(open_ns, made).merge(view)
-        return [
-            (series, series.opening(open_ns), view)
-            for series in self._series
-            for open_ns, view in sorted(views[series.name].items())
-            if view.first_id is not None
-        ]
-
     def _give_up_old(self, now_ns: int) -> None:
         """Forget holes that nobody fills; their bars keep the mark for ever."""
         old = self._holes.pop_old(
@@ -508,7 +377,4 @@ class CandleAggregator:
         )
         for hole in old:
             self.statistics.holes_given_up += 1
-            for series in self._series:
-                for bar in (*series.closed.values(), *series.open.values()):
-                    if hole.from_ns < bar.end_ns and hole.to_ns >= bar.open_ns:
-                        bar.lost = True
+            self._ladder.stamp_lost(hole.from_ns, hole.to_ns)

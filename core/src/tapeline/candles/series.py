@@ -19,8 +19,8 @@ class Series:
         "closed",
         "due_ns",
         "evict_at",
-        "filled_ns",
         "fed",
+        "filled_ns",
         "name",
         "open",
         "wanted",
@@ -69,21 +69,47 @@ class Series:
         self.due_ns = min(ends) if ends else None
         return bars
 
-    def evict(self, horizon_ns: int, holes: TimeHoles) -> None:
-        """Forget closed bars that nothing can revise any more.
+    def fill_empty(self, from_ns: int, until_ns: int, holes: TimeHoles) -> list[Bar]:
+        """Make flat bars after bars that are known, where nothing may be missing."""
+        made = []
+        width = self.width
+        open_ns = max(self.filled_ns, from_ns)
+        open_ns += -open_ns % width
+        while open_ns + width <= until_ns:
+            before = self.closed.get(open_ns - width)
+            if (
+                before is not None
+                and open_ns not in self.closed
+                and not holes.touches(open_ns, open_ns + width)
+            ):
+                bar = Bar(open_ns, open_ns + width, closed=True)
+                bar.flatten(before.close, before.received_ns)
+                self.closed[open_ns] = bar
+                made.append(bar)
+            open_ns += width
+        self.filled_ns = open_ns
+        return made
 
-        The last two stay whatever their age: the next hole begins in one of them.
+    def worth_keeping(self, recent_ns: int, holes: TimeHoles) -> list[Bar]:
+        """Closed bars that a trade may still revise.
+
+        The last two are, whatever their age: the next hole begins in one of them.
         """
         newest = sorted(self.closed)[-2:]
-        self.closed = {
-            open_ns: bar
+        return [
+            bar
             for open_ns, bar in self.closed.items()
-            if bar.end_ns > horizon_ns
+            if bar.end_ns > recent_ns
             or bar.changed
             or open_ns in newest
             or holes.touches(bar.open_ns, bar.end_ns)
-        }
-        self.evict_at = 2 * len(self.closed) + 64
+        ]
+
+    def evict(self, recent_ns: int, holes: TimeHoles) -> None:
+        """Forget closed bars that nothing can revise any more."""
+        kept = self.worth_keeping(recent_ns, holes)
+        self.closed = {bar.open_ns: bar for bar in kept}
+        self.evict_at = 2 * len(kept) + 64
 
 
 def nested_series(widths: Mapping[str, int], wanted: set[str]) -> list[Series]:

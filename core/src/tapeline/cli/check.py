@@ -46,7 +46,9 @@ async def _connect(config: TapelineConfig, registry: PluginRegistry) -> None:
         listed = {instrument.symbol for instrument in found}
         for symbol in section.symbols:
             if symbol not in listed:
-                error = UnknownSymbol(section.exchange, section.market, symbol, listed)
-                problems.append((f"collectors.{name}.symbols", str(error)))
+                unknown = UnknownSymbol(
+                    section.exchange, section.market, symbol, listed
+                )
+                problems.append((f"collectors.{name}.symbols", str(unknown)))
     if problems:
         raise ConfigError(problems)

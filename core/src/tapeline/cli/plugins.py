@@ -28,7 +28,8 @@ def plugins(
             return
         table = Table("plugin", "distribution", "state", "offers", "reason")
         for record in records:
-            offers = [offer.name for offer in (*record.exchanges, *record.sinks)]
+            offers = [exchange.name for exchange in record.exchanges]
+            offers += [sink.name for sink in record.sinks]
             table.add_row(
                 record.name,
                 f"{record.distribution} {record.version}",

@@ -16,6 +16,7 @@ from tapeline.collectors.configured import build_manager
 from tapeline.config import TapelineConfig, load_config
 from tapeline.logs import configure_logging
 from tapeline.plugins import PluginRegistry
+from tapeline.runtime import system_seams, use_seams
 
 
 def run(
@@ -38,8 +39,18 @@ async def _run(
     config: TapelineConfig, registry: PluginRegistry, duration: float | None
 ) -> str | None:
     """Collect; the sentence about what failed, None when nothing did."""
-    configure_logging(config.runtime)
-    manager = build_manager(config, registry)
+    runtime = config.runtime
+    configure_logging(
+        runtime.log_level,
+        log_dir=runtime.log_dir,
+        json=runtime.log_json,
+        console=True,
+        max_bytes=runtime.log_max_bytes,
+        kept=runtime.log_files,
+    )
+    proxy = runtime.proxy.reveal() if runtime.proxy is not None else None
+    with use_seams(system_seams(proxy)):
+        manager = build_manager(config, registry)
     await manager.start()
     names = ", ".join(manager.list_collectors())
     say(f"collecting: {names}; stop with Ctrl-C")

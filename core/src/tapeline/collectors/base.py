@@ -58,10 +58,11 @@ class BaseDataCollector(abc.ABC):
         logger: logging.Logger | None = None,
         log_errors_only: bool = False,
     ) -> None:
-        if isinstance(symbols, str):
+        given: object = symbols
+        if isinstance(given, str):
             raise TypeError(
-                f"expected a list of symbols, found the text {symbols!r}; "
-                f"write [{symbols!r}]"
+                f"expected a list of symbols, found the text {given!r}; "
+                f"write [{given!r}]"
             )
         self.exchange_name = exchange_name
         self.symbols: list[str] = list(dict.fromkeys(symbols))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -107,11 +106,15 @@ class ExchangeCollector(BaseDataCollector):
         """
         self._sinks.append(resolve_sink(sink, len(self._sinks)))
 
-    def own_sinks(self) -> list[SinkSettings]:
-        """The sinks that were added to it, or the embedded database if it needs one."""
+    def own_sinks(self, *, embedded: bool = True) -> list[SinkSettings]:
+        """The sinks that were added to it.
+
+        Args:
+            embedded: give the embedded database when it has none and needs one.
+        """
         sinks = list(self._sinks)
         needs_store = self.store_raw_data or DataType.CANDLE in self.data_types
-        if not sinks and needs_store:
+        if embedded and not sinks and needs_store:
             sink = default_sink()
             if sink is not None:
                 self._log_info(
@@ -259,11 +262,9 @@ class ExchangeCollector(BaseDataCollector):
 
     def _build_engine(self) -> Engine:
         sinks = self.own_sinks()
-        durable = any(sink.adapter.promise == "durable" for sink in sinks)
         engine = Engine(
             self._seams,
             EngineSettings(
-                data_dir=Path("data") if durable else None,
                 max_reconnect_attempts=self._max_reconnect_attempts,
                 reconnect_delay_s=self._reconnect_delay_s,
             ),

@@ -265,7 +265,7 @@ class CollectorManager:
         sinks = list(self._sinks)
         for member in self._members.values():
             if isinstance(member.collector, ExchangeCollector):
-                sinks += member.collector.own_sinks()
+                sinks += member.collector.own_sinks(embedded=not sinks)
         engine = Engine(
             self._seams,
             self._settings,

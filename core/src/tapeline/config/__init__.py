@@ -1,6 +1,11 @@
 """Configuration: TOML into checked values, secrets hidden, every error at once."""
 
-from tapeline.config.describing import ConfigKey, describe_config, describe_options
+from tapeline.config.describing import (
+    ConfigKey,
+    describe_config,
+    describe_environment,
+    describe_options,
+)
 from tapeline.config.environment import Defaults
 from tapeline.config.loading import load_config, parse_config
 from tapeline.config.plugins import Plugins
@@ -22,6 +27,7 @@ __all__ = [
     "SinkSection",
     "TapelineConfig",
     "describe_config",
+    "describe_environment",
     "describe_options",
     "load_config",
     "parse_config",

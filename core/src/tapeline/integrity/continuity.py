@@ -7,10 +7,12 @@ with trades.
 
 from __future__ import annotations
 
+import attrs
+
 from tapeline.integrity.counters import ContinuityCounters
 from tapeline.integrity.gap_ids import GapIds
-from tapeline.integrity.holes import Hole, Holes
-from tapeline.integrity.intervals import IntervalSet
+from tapeline.integrity.holes import Hole
+from tapeline.integrity.missing import MissingIds
 from tapeline.integrity.resets import ResetWatch
 from tapeline.integrity.settings import IntegritySettings
 from tapeline.integrity.states import (
@@ -19,17 +21,14 @@ from tapeline.integrity.states import (
     state_of_hole,
 )
 from tapeline.model import (
-    BACKFILLING,
-    CLOSED,
-    OPEN,
     UNRECOVERABLE,
+    Coverage,
     Gap,
     Record,
     Subscription,
     Trade,
 )
 
-ID_HOLE = "id-hole"
 ID_RESET = "id-reset"
 QUARANTINE = "quarantine"
 
@@ -44,12 +43,10 @@ class TradeContinuity:
 
     __slots__ = (
         "_begun_ns",
-        "_deadline_ns",
         "_expected",
         "_fresh",
         "_gap_ids",
         "_high",
-        "_holes",
         "_last_ns",
         "_lost",
         "_low",
@@ -80,9 +77,7 @@ class TradeContinuity:
         self._begun_ns: int | None = None
         self._lost: str | None = None
         self._fresh = False
-        self._missing = IntervalSet()
-        self._holes = Holes()
-        self._deadline_ns: int | None = None
+        self._missing = MissingIds(stream, gap_ids, settings, self.counters)
         self._resets = ResetWatch(settings)
 
     # hot path
@@ -122,24 +117,11 @@ class TradeContinuity:
 
     def advance(self, now_ns: int, out: list[Record]) -> None:
         """Make gaps of the holes whose grace is over."""
-        if self._deadline_ns is None:
-            return
-        grace = self._settings.reorder_grace_ns
-        self._deadline_ns = None
-        for hole in self._holes.pending():
-            if hole.since_ns > now_ns:
-                # The wall clock was set back: wait from where it is now.
-                hole.since_ns = now_ns
-            if hole.since_ns + grace <= now_ns:
-                self._declare(hole, ID_HOLE, now_ns, out)
-            else:
-                self._wait_for(hole)
+        self._missing.advance(now_ns, out)
 
     def settle(self, now_ns: int, out: list[Record]) -> None:
         """Make gaps of all holes now, without waiting."""
-        for hole in self._holes.pending():
-            self._declare(hole, ID_HOLE, now_ns, out)
-        self._deadline_ns = None
+        self._missing.settle(now_ns, out)
 
     def quarantined(
         self,
@@ -156,20 +138,18 @@ class TradeContinuity:
         high, low = self.high_water, self._low
         if high is None or low is None or self._fresh:
             return
-        for hole in self._holes.overlapping(first_id, min(last_id, high)):
-            if hole.gap_id is None:
-                self._declare(hole, QUARANTINE, now_ns, out)
+        self._missing.settle_between(
+            first_id, min(last_id, high), QUARANTINE, now_ns, out
+        )
         if last_id <= high:
             return
         self._pause()
         if first_id > high + 1:
-            self._add_hole(high + 1, first_id - 1, None, now_ns, out)
+            self._open_hole(high + 1, first_id - 1, None, now_ns, out)
         hole = Hole.between(
             max(first_id, high + 1), last_id, self._last_ns, None, now_ns
         )
-        self._missing.add(hole.first, hole.last)
-        self._holes.insert(hole)
-        self._declare(hole, QUARANTINE, now_ns, out)
+        self._missing.add(hole, QUARANTINE, now_ns, out)
         self._high = last_id
         self._expected = last_id + 1
         self._lost = None
@@ -182,23 +162,7 @@ class TradeContinuity:
         Returns:
             False when no open gap has that id.
         """
-        hole = self._holes.by_gap_id(gap_id)
-        if hole is None:
-            return False
-        hole.cause = hole.cause if cause is None else cause
-        hole.state = state
-        hole.revision += 1
-        if state in (OPEN, BACKFILLING):
-            out.append(hole.row(self.stream))
-            return True
-        self._remove(hole)
-        if state == CLOSED:
-            self.counters.gaps_closed += 1
-            out.append(hole.closed_row(self.stream))
-        else:
-            self.counters.gaps_unrecoverable += 1
-            out.append(hole.row(self.stream))
-        return True
+        return self._missing.resolve(gap_id, state, cause, out)
 
     @property
     def high_water(self) -> int | None:
@@ -213,39 +177,39 @@ class TradeContinuity:
     @property
     def missing(self) -> list[tuple[int, int]]:
         """The ids below the high-water mark that are not stored, rising."""
-        return list(self._missing)
+        return self._missing.ids()
 
     @property
     def pending(self) -> list[tuple[int, int]]:
         """The part of ``missing`` that is not yet in a gap."""
-        return [(hole.first, hole.last) for hole in self._holes.pending()]
+        return [(hole.first, hole.last) for hole in self._missing.pending()]
 
     def covered(self) -> tuple[int | None, int | None]:
         """First and last id of which every one is stored or in a gap."""
         if self._low is None or self._fresh:
             return None, None
-        for hole in self._holes:
-            if hole.gap_id is None:
-                return self._low, hole.first - 1
+        pending = self._missing.pending()
+        if pending:
+            return self._low, pending[0].first - 1
         return self._low, self.high_water
 
     def covered_until_ns(self) -> int | None:
         """Our clock, up to which coverage holds; None when it has ended."""
         if self._fresh:
             return None
-        since = [hole.since_ns for hole in self._holes.pending()]
+        since = [hole.since_ns for hole in self._missing.pending()]
         if self.seen_ns is None or not since:
             return self.seen_ns
         return min(self.seen_ns, *since)
 
     def open_gaps(self) -> list[Gap]:
         """The rows of gaps that are neither closed nor given up."""
-        return [hole.row(self.stream) for hole in self._holes.declared()]
+        return self._missing.rows()
 
     @property
     def gaps_open(self) -> int:
         """How many gaps are neither closed nor given up."""
-        return len(self._holes.declared())
+        return len(self._missing.rows())
 
     def state(self) -> ContinuityState:
         """All that is needed to go on, for a checkpoint."""
@@ -256,7 +220,7 @@ class TradeContinuity:
             self._last_ns,
             self._lost,
             self._fresh,
-            [state_of_hole(hole) for hole in self._holes],
+            [state_of_hole(hole) for hole in self._missing.holes()],
         )
 
     def restore(self, state: ContinuityState) -> None:
@@ -266,26 +230,26 @@ class TradeContinuity:
         self._last_ns = state.last_ns
         self._lost, self._fresh = state.lost, state.fresh
         self._begun_ns = None
-        self._missing.clear()
-        self._holes.clear()
-        self._deadline_ns = None
-        for hole in map(hole_of_state, state.holes):
-            self._missing.add(hole.first, hole.last)
-            self._holes.insert(hole)
-            if hole.gap_id is None:
-                self._wait_for(hole)
+        self._missing.replace(map(hole_of_state, state.holes))
         paused = self._lost is not None or self._fresh or self._high is None
         self._expected = None if paused or self._high is None else self._high + 1
 
     def fold(self, record: Record) -> None:
         """Learn from *record* of the journal, which was written after the state."""
         if isinstance(record, Trade):
-            counters, self.counters = self.counters, ContinuityCounters()
+            counters = attrs.evolve(self.counters)
             # Its facts are in the journal already: what take says is not written.
             self.take(record, record.received_ns, [])
-            self.counters = counters
+            self.counters = self._missing.counters = counters
         elif isinstance(record, Gap) and not record.for_sink:
             self._fold_gap(record)
+        elif isinstance(record, Coverage):
+            first, last = record.first_id, record.last_id
+            if first is not None and last is not None:
+                self._low = first if self._low is None else min(self._low, first)
+                if self.high_water is None:
+                    self.seen_ns = record.ended_ns
+                    self._high, self._expected = last, last + 1
 
     def _fold_gap(self, gap: Gap) -> None:
         first, last = gap.from_id, gap.to_id
@@ -293,23 +257,7 @@ class TradeContinuity:
             if gap.cause == ID_RESET and self._settings.accept_resets:
                 self.restore(ContinuityState())
             return
-        hole = self._holes.by_gap_id(gap.gap_id)
-        if hole is not None:
-            self._remove(hole)
-        else:
-            for other in self._holes.overlapping(first, last):
-                self._remove(other)
-            for other in self._holes:
-                # The upper part of a split answers for itself from here on.
-                if other.whole_first < first <= other.whole_last:
-                    other.whole_last = first - 1
-                    other.whole_to_ns = gap.from_ns
-            hole = Hole.between(first, last, gap.from_ns, gap.to_ns, gap.detected_ns)
-            hole.gap_id = gap.gap_id
-        hole.restore_row(gap)
-        if gap.state in (OPEN, BACKFILLING):
-            self._missing.add(first, last)
-            self._holes.insert(hole)
+        self._missing.fold(gap, first, last)
         high = self.high_water
         if high is not None and last > high:
             self._pause()
@@ -333,7 +281,7 @@ class TradeContinuity:
                 self._low = first
                 self._fresh = False
             elif first > high + 1:
-                self._add_hole(high + 1, first - 1, trade.exchange_ns, now_ns, out)
+                self._open_hole(high + 1, first - 1, trade.exchange_ns, now_ns, out)
             self._lost = None
             return self._advance_to(trade, now_ns)
         if first < low and not self._below(trade, now_ns):
@@ -346,11 +294,11 @@ class TradeContinuity:
             # Part of it is stored: keeping it would store that part twice.
             self.counters.overlaps += 1
             if last > high:
-                self._add_hole(high + 1, last, trade.exchange_ns, now_ns, out)
+                self._open_hole(high + 1, last, trade.exchange_ns, now_ns, out)
                 self._lost = None
                 self._advance_to(trade, now_ns)
             return False
-        self._recover(first, top, trade.exchange_ns, out)
+        self._missing.recover(first, top, trade.exchange_ns, out)
         self.seen_ns = now_ns
         if last > high:
             self._lost = None
@@ -381,9 +329,7 @@ class TradeContinuity:
         hole = Hole.between(
             trade.first_id, self._low - 1, trade.exchange_ns, self._last_ns, now_ns
         )
-        self._missing.add(hole.first, hole.last)
-        self._holes.insert(hole)
-        self._wait_for(hole)
+        self._missing.add(hole, None, now_ns, [])
         self._low = trade.first_id
         return True
 
@@ -422,15 +368,13 @@ class TradeContinuity:
         if not accept:
             self.counters.out_of_order += 1
             return False
-        self._give_up_all(out)
-        self._missing.clear()
-        self._holes.clear()
+        self._missing.give_up(out)
         self.epoch += 1
         self._low = trade.first_id
         self._lost = None
         return self._advance_to(trade, now_ns)
 
-    def _add_hole(
+    def _open_hole(
         self,
         first: int,
         last: int,
@@ -439,74 +383,4 @@ class TradeContinuity:
         out: list[Record],
     ) -> None:
         hole = Hole.between(first, last, self._last_ns, to_ns, now_ns)
-        self._missing.add(first, last)
-        self._holes.insert(hole)
-        if self._lost is None:
-            self._wait_for(hole)
-        else:
-            self._declare(hole, self._lost, now_ns, out)
-
-    def _wait_for(self, hole: Hole) -> None:
-        due = hole.since_ns + self._settings.reorder_grace_ns
-        if self._deadline_ns is None or due < self._deadline_ns:
-            self._deadline_ns = due
-
-    def _declare(self, hole: Hole, cause: str, now_ns: int, out: list[Record]) -> None:
-        hole.whole_first, hole.whole_last = hole.first, hole.last
-        hole.whole_from_ns, hole.whole_to_ns = hole.from_ns, hole.to_ns
-        hole.gap_id = self._gap_ids.next()
-        hole.revision = 0
-        hole.cause = cause
-        hole.detected_ns = now_ns
-        self.counters.gaps_opened += 1
-        out.append(hole.row(self.stream))
-        if len(self._holes) > self._settings.max_open_gaps:
-            self._give_up(self._holes.declared()[0], out)
-
-    def _give_up(self, hole: Hole, out: list[Record]) -> None:
-        assert hole.gap_id is not None
-        self.resolve(hole.gap_id, UNRECOVERABLE, None, out)
-
-    def _give_up_all(self, out: list[Record]) -> None:
-        for hole in self._holes.declared():
-            self._give_up(hole, out)
-
-    def _remove(self, hole: Hole) -> None:
-        self._missing.remove(hole.first, hole.last)
-        self._holes.discard(hole)
-
-    def _recover(self, first: int, last: int, at_ns: int, out: list[Record]) -> None:
-        """Shorten, split or close the holes that ``first..last`` fills."""
-        for hole in self._holes.overlapping(first, last):
-            low, high = max(first, hole.first), min(last, hole.last)
-            upper: Hole | None = None
-            if low == hole.first and high == hole.last:
-                self._close(hole, out)
-                continue
-            self._missing.remove(low, high)
-            if low == hole.first:
-                self._holes.move(hole, high + 1)
-                hole.from_ns = at_ns
-            elif high == hole.last:
-                hole.last = low - 1
-                hole.to_ns = at_ns
-            else:
-                upper = hole.split(low, high, at_ns)
-                self._holes.insert(upper)
-            if hole.gap_id is None:
-                continue
-            hole.revision += 1
-            out.append(hole.row(self.stream))
-            if upper is not None:
-                upper.gap_id = self._gap_ids.next()
-                self.counters.gaps_opened += 1
-                out.append(upper.row(self.stream))
-
-    def _close(self, hole: Hole, out: list[Record]) -> None:
-        self._remove(hole)
-        if hole.gap_id is None:
-            return
-        hole.first = hole.last + 1
-        hole.revision += 1
-        self.counters.gaps_closed += 1
-        out.append(hole.closed_row(self.stream))
+        self._missing.add(hole, self._lost, now_ns, out)

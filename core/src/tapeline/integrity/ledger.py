@@ -22,11 +22,14 @@ from tapeline.integrity.states import (
 )
 from tapeline.integrity.timeline import TimeContinuity
 from tapeline.model import (
+    FROM_VENUE,
     UNRECOVERABLE,
+    Candle,
     Continuity,
     Coverage,
     Gap,
     MarketDataPoint,
+    RawMessage,
     Record,
     Subscription,
     Trade,
@@ -102,11 +105,17 @@ class StreamLedger:
     def register(self, subscription: Subscription, continuity: Continuity) -> None:
         """Follow *subscription*; nothing when it is followed already.
 
-        A stream that was restored with another class starts from nothing.
+        A stream that was restored with another class keeps what fits the new one.
         """
         known = self._streams.get(subscription)
-        if known is None or known.continuity_class is not continuity:
-            self._streams[subscription] = self._make(subscription, continuity)
+        if known is not None and known.continuity_class is continuity:
+            return
+        made = self._make(subscription, continuity)
+        if known is not None:
+            made.started_ns = known.started_ns
+            made.last_started_ns = known.last_started_ns
+            made.continuity.restore(known.continuity.state())
+        self._streams[subscription] = made
 
     def streams(self) -> Sequence[Subscription]:
         """Everything registered or restored, in that order."""
@@ -275,20 +284,26 @@ class StreamLedger:
     def refold(self, records: Iterable[Record]) -> None:
         """Learn from journal rows that are younger than the snapshot, silently.
 
-        Register the streams first; rows of others are passed over.
+        Streams that no snapshot knows are followed from here on, too.
         """
         for record in records:
+            if isinstance(record, Candle) and record.source != FROM_VENUE:
+                # Its stream is that of the trades it was made from.
+                continue
+            subscription = getattr(record, "stream", None)
+            if isinstance(record, RawMessage) or subscription is None:
+                continue
+            stream = self._streams.get(subscription)
+            if stream is None:
+                stream = self._make(subscription, _likely_class(record))
+                self._streams[subscription] = stream
             if isinstance(record, Gap):
                 self._gap_ids.seen(record.gap_id)
-            stream = self._streams.get(getattr(record, "stream", None))  # type: ignore[arg-type]
-            if stream is None:
-                continue
-            if isinstance(record, Coverage):
+            elif isinstance(record, Coverage):
                 stream.started_ns = record.started_ns
                 stream.last_started_ns = record.started_ns
                 stream.written = record
-            else:
-                stream.continuity.fold(record)
+            stream.continuity.fold(record)
 
     def _make(self, subscription: Subscription, continuity: Continuity) -> _Stream:
         if continuity is Continuity.CONTIGUOUS:
@@ -327,3 +342,13 @@ class StreamLedger:
         if row != stream.written:
             stream.written = row
             out.append(row)
+
+
+def _likely_class(record: Record) -> Continuity:
+    """The class of a stream of which only a journal row is known."""
+    by_id = (
+        isinstance(record, Trade)
+        or (isinstance(record, Gap) and record.from_id is not None)
+        or (isinstance(record, Coverage) and record.first_id is not None)
+    )
+    return Continuity.CONTIGUOUS if by_id else Continuity.NONE

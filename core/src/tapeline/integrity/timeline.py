@@ -154,7 +154,7 @@ class TimeContinuity:
     def fold(self, record: Record) -> None:
         """Learn from *record* of the journal, which was written after the state."""
         if isinstance(record, Gap):
-            self._cause = None
+            self._cause = None if not record.for_sink else self._cause
         elif isinstance(record, MarketDataPoint):
             if isinstance(record, Trade) and self._rising_ids:
                 self._high = max(record.last_id, self._high or record.last_id)

@@ -698,7 +698,7 @@ class Journal:
     def _ceiling(self) -> int:
         """What is committed, and not needed for a refold any more."""
         kept = (position for position, _ in self._checkpoints.values())
-        return min(self._committed, *kept)
+        return min((self._committed, *kept))
 
     async def _keep_quota(self) -> None:
         """Over the quota the laggards give up their oldest rows, a step at a time."""

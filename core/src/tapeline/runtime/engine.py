@@ -19,7 +19,7 @@ import attrs
 
 from tapeline.clock import now
 from tapeline.delivery import LiveConsumer, LiveFanOut, RunnerSettings, SinkRunner
-from tapeline.errors import JournalFull, TapelineError
+from tapeline.errors import JournalFull, SinkError, TapelineError
 from tapeline.hookspecs import SinkContext
 from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
 from tapeline.journal import Journal, JournalLike, JournalSettings, MemoryJournal
@@ -49,8 +49,10 @@ from tapeline.transport import (
 
 logger = logging.getLogger("tapeline.engine")
 
+_DATA_DIR = Path("data")
 _TICK_S = 0.25
 _CLOSE_TIMEOUT_S = 5.0
+_OPEN_TIMEOUT_S = 10.0
 
 
 class Engine:
@@ -77,7 +79,7 @@ class Engine:
         self.runners: dict[str, SinkRunner] = {}
         self.parts: dict[str, Supervised] = {}
         self.inbox = Inbox()
-        self.live = LiveFanOut()
+        self.live = LiveFanOut(seams.clock, seams.random)
         self.ledger = StreamLedger(IntegritySettings(), GapIds(seams.clock.wall_ns()))
         self.pipeline = Pipeline(
             self.ledger,
@@ -97,6 +99,7 @@ class Engine:
         self._connections = itertools.count(1)
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._bans = JournalBans()
+        self._sinks_changed = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop = anyio.Event()
@@ -262,6 +265,7 @@ class Engine:
                 outer.start_soon(journal.run)
                 outer.start_soon(self.live.run)
                 await self._start_sinks(outer, journal)
+                await self._check_sinks()
                 async with anyio.create_task_group() as inner:
                     self._tasks = inner
                     pipeline_scope = anyio.CancelScope()
@@ -281,14 +285,18 @@ class Engine:
             with anyio.CancelScope(shield=True):
                 await self._close(journal)
 
+    @property
+    def _data_dir(self) -> Path:
+        return self.settings.data_dir or _DATA_DIR
+
     async def _open_journal(self) -> JournalLike:
         durable = [
             sink for sink in self._sinks.values() if sink.adapter.promise == "durable"
         ]
-        if self.settings.data_dir is None or not durable:
+        if not durable:
             return MemoryJournal(self.seams.clock)
         return await Journal.open(
-            self.settings.data_dir,
+            self._data_dir,
             clock=self.seams.clock,
             executor=self.seams.executor,
             settings=JournalSettings(
@@ -313,7 +321,7 @@ class Engine:
                 clock=self.seams.clock,
                 executor=self.seams.executor,
                 logger=logging.getLogger(f"tapeline.sink.{sink.name}"),
-                data_dir=self.settings.data_dir or Path("data"),
+                data_dir=self._data_dir,
             )
             built = sink.adapter.sink(sink.config, context)
             accepts = (
@@ -330,9 +338,27 @@ class Engine:
                 clock=self.seams.clock,
                 rng=self.seams.random,
                 settings=RunnerSettings(),
+                changed=self._sink_changed,
             )
             self.runners[sink.name] = runner
             tasks.start_soon(runner.run)
+
+    async def _check_sinks(self) -> None:
+        """Wait until every sink has tried to open; one that cannot ever stops us.
+
+        A sink that is merely away is not waited for: the journal keeps its rows.
+        """
+        with anyio.move_on_after(_OPEN_TIMEOUT_S):
+            while any(runner.state == "starting" for runner in self.runners.values()):
+                self._sinks_changed = anyio.Event()
+                await self._sinks_changed.wait()
+        for name, runner in self.runners.items():
+            if runner.state == "failed":
+                raise SinkError(f"sink {name!r} cannot be used: {runner.reason}")
+
+    def _sink_changed(self, change: StatusChange) -> None:
+        self._sinks_changed.set()
+        self._changed(change)
 
     async def _run_feed(self, feed: Feed) -> None:
         name = feed.settings.name
@@ -419,6 +445,8 @@ class Engine:
         self._emit(self.pipeline.finish(self.seams.clock.wall_ns()))
         save_state(journal, self.pipeline)
         deadline_s = 0.0 if self._force else self.settings.stop_timeout_s
+        with anyio.move_on_after(deadline_s):
+            await journal.wait_committed(journal.last)
         async with anyio.create_task_group() as tasks:
             for runner in self.runners.values():
                 tasks.start_soon(runner.stop, deadline_s)

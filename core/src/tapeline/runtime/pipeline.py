@@ -15,7 +15,6 @@ from tapeline.candles import CandleAggregator, CandleSettings
 from tapeline.errors import DataValidationError
 from tapeline.integrity import BookChange, BookSettings, LocalBook, StreamLedger
 from tapeline.model import (
-    CLOSED,
     Balance,
     BookDelta,
     BookSnapshot,
@@ -23,7 +22,6 @@ from tapeline.model import (
     Channel,
     Continuity,
     DataType,
-    Gap,
     Malformed,
     MarketDataPoint,
     RawMessage,
@@ -44,6 +42,7 @@ class StreamState:
 
     Args:
         channel: what its ids let us check.
+        take: continuity of this stream; False for what is known already.
         candles: built from it, when it is a stream of trades.
         book: kept from it, when it is a sequenced book.
         sources: connections that carry it now.
@@ -53,6 +52,7 @@ class StreamState:
 
     subscription: Subscription
     channel: Channel
+    take: Callable[[Any, int, list[Record]], bool]
     candles: CandleAggregator | None = None
     book: LocalBook | None = None
     sources: set[int] = attrs.field(factory=set)
@@ -136,14 +136,19 @@ class Pipeline:
         """Know *subscription* from now on; safe to repeat, timeframes add up."""
         state = self.streams.get(subscription)
         if state is None:
-            state = StreamState(subscription, channel)
-            self.streams[subscription] = state
             self.ledger.register(subscription, channel.continuity)
+            state = StreamState(
+                subscription, channel, self.ledger.taker(subscription)
+            )
+            self.streams[subscription] = state
         state.raw = state.raw or raw
         if timeframes and subscription.data_type == DataType.TRADE:
             if state.candles is None:
+                contiguous = channel.continuity is Continuity.CONTIGUOUS
                 state.candles = CandleAggregator(
-                    subscription, timeframes, self._candle_settings
+                    subscription,
+                    timeframes,
+                    attrs.evolve(self._candle_settings, contiguous_ids=contiguous),
                 )
                 self._restore_candles(state.candles, subscription)
             else:
@@ -158,12 +163,7 @@ class Pipeline:
         saved = self.saved_candles.pop(subscription, None)
         if saved is not None:
             candles.restore(saved)
-        # Trades that were journaled after the checkpoint; the bars that they
-        # closed were journaled too, so nothing of this is given out again.
-        silent: list[Candle] = []
-        for record in self.later:
-            if isinstance(record, Trade) and record.stream == subscription:
-                candles.add(record, silent)
+        candles.refold(self.later)
 
     def process(self, items: Sequence[Item], now_ns: int) -> Output:
         """Take *items* in order and give what follows from them."""
@@ -184,7 +184,6 @@ class Pipeline:
         self._now_ns = now_ns
         self._out = out = Output()
         self.ledger.advance(now_ns, out.journal)
-        self._mark_gaps(out.journal)
         for state in self.streams.values():
             if state.candles is not None:
                 candles: list[Candle] = []
@@ -218,11 +217,7 @@ class Pipeline:
             self.shed += 1
             self.ledger.shed(trade.stream, self._now_ns)
             return
-        known = len(journal)
-        taken = self.ledger.take(trade, self._now_ns, journal)
-        if len(journal) != known:
-            self._mark_gaps(journal[known:])
-        if not taken:
+        if not state.take(trade, self._now_ns, journal):
             return
         state.accepted += 1
         state.last = trade
@@ -237,14 +232,6 @@ class Pipeline:
                 journal += candles
                 out.live += candles
 
-    def _mark_gaps(self, facts: Sequence[Record]) -> None:
-        for fact in facts:
-            if not isinstance(fact, Gap) or fact.from_ns is None or fact.to_ns is None:
-                continue
-            state = self.streams.get(fact.stream)
-            if state is not None and state.candles is not None and fact.state != CLOSED:
-                state.candles.interrupted(fact.from_ns, fact.to_ns)
-
     def _event(self, event: Any) -> None:
         state = self.streams.get(event.stream)
         if state is None:
@@ -257,7 +244,7 @@ class Pipeline:
             self.ledger.shed(event.stream, self._now_ns)
             out.live.append(event)
             return
-        if not self.ledger.take(event, self._now_ns, out.journal):
+        if not state.take(event, self._now_ns, out.journal):
             return
         state.accepted += 1
         state.last = event
@@ -294,7 +281,7 @@ class Pipeline:
         if self.shedding:
             self.shed += 1
             self.ledger.shed(event.stream, self._now_ns)
-        elif not self.ledger.take(event, self._now_ns, out.journal):
+        elif not state.take(event, self._now_ns, out.journal):
             return None
         state.accepted += 1
         state.last = event
@@ -316,6 +303,8 @@ class Pipeline:
         if state is not None:
             state.sources.add(mark.connection)
             self.ledger.opened(mark.subscription, mark.at_ns)
+            if state.candles is not None:
+                state.candles.live(mark.at_ns)
 
     def _lost(self, mark: StreamLost) -> None:
         state = self.streams.get(mark.subscription)
@@ -324,6 +313,8 @@ class Pipeline:
         state.sources.discard(mark.connection)
         if not state.sources:
             self.ledger.lost(mark.subscription, mark.cause, mark.at_ns)
+            if state.candles is not None:
+                state.candles.not_live()
             if state.book is not None:
                 state.book.invalidate(mark.cause)
 
@@ -334,14 +325,12 @@ class Pipeline:
             self.ledger.dropped(mark.subscription, mark.at_ns, self._out.journal)
 
     def _malformed(self, mark: Malformed) -> None:
-        if (
-            mark.subscription in self.streams
-            and mark.subscription is not None
-            and mark.first_id is not None
-            and mark.last_id is not None
-        ):
+        stream = mark.subscription
+        if stream is None or stream not in self.streams:
+            return
+        if mark.first_id is not None and mark.last_id is not None:
             self.ledger.quarantined(
-                mark.subscription,
+                stream,
                 mark.first_id,
                 mark.last_id,
                 self._now_ns,

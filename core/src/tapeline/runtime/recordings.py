@@ -8,7 +8,7 @@ import heapq
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import attrs
 import msgspec
@@ -112,7 +112,9 @@ def fingerprint(paths: Sequence[Path]) -> str:
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as probe:
         magic = probe.read(2)
-    return gzip.open(path, "rb") if magic == b"\x1f\x8b" else path.open("rb")
+    if magic == b"\x1f\x8b":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    return path.open("rb")
 
 
 def _frame(path: Path, number: int, text: bytes) -> RecordedFrame:

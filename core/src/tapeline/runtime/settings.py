@@ -52,7 +52,8 @@ class EngineSettings:
     """Everything about one engine that is not a feed or a sink.
 
     Args:
-        data_dir: where the journal lives; None keeps it in memory.
+        data_dir: where the journal lives; ``data`` when None. It is only used with
+            a durable sink; without one the journal is in memory.
         commit_ms: least time between two group commits.
         quota_bytes: size of the journal above which laggards lose their backlog.
         memory_bytes: bound of what waits in memory for the disk.

@@ -21,10 +21,11 @@ def system_seams(proxy: str | None = None) -> Seams:
     Args:
         proxy: URL of a proxy for all venues; the environment's when None.
     """
+    clock = SystemClock()
     return Seams(
-        clock=SystemClock(),
-        dialer=WebsocketsDialer(proxy=proxy),
-        http=HttpxClient(proxy=proxy),
+        clock=clock,
+        dialer=WebsocketsDialer(proxy=proxy or True),
+        http=HttpxClient(clock, proxy=proxy),
         executor=ThreadExecutor(),
         random=random.Random(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import tomllib
 from collections import Counter
@@ -11,7 +12,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 import attrs
-import cattrs
 
 from tapeline.errors import ConfigError, UsageError, did_you_mean, one_of
 
@@ -57,6 +57,11 @@ MALFORMED = (
     "<html><body>502 Bad Gateway</body></html>",
 )
 """Frames that a ``malformed`` fault without a body sends in turn."""
+
+_TEXTS = frozenset(
+    {"kind", "channel", "symbol", "market", "target", "reason", "body", "path"}
+)
+_WHOLE = frozenset({"code", "status"})
 
 
 @attrs.frozen(kw_only=True)
@@ -305,8 +310,7 @@ def parse_faults(document: object, source: str = "") -> Sequence[Fault]:
         raise ConfigError(
             [("faults", "expected a list of faults, each a table with a kind")], source
         )
-    known = {field.name: field for field in attrs.fields(Fault)}
-    converter = cattrs.Converter(forbid_extra_keys=True)
+    known = [field.name for field in attrs.fields(Fault)]
     problems: list[tuple[str, str]] = []
     faults: list[Fault] = []
     for index, entry in enumerate(document):
@@ -323,13 +327,13 @@ def parse_faults(document: object, source: str = "") -> Sequence[Fault]:
                         f"expected a key of a fault, found {key!r}{hint}",
                     )
                 )
-            elif not _fits(known[key].type, value):
+            elif not _fits(key, value):
                 problems.append(
                     (f"{where}.{key}", f"expected {_shown(key)}, found {value!r}")
                 )
         if any(path.startswith(where + ".") for path, _ in problems):
             continue
-        fault = converter.structure(dict(entry), Fault)
+        fault = Fault(**{str(key): value for key, value in entry.items()})
         problems += [(where, text) for text in fault.problems()]
         faults.append(fault)
     if problems:
@@ -337,19 +341,20 @@ def parse_faults(document: object, source: str = "") -> Sequence[Fault]:
     return faults
 
 
-def _fits(annotation: object, value: object) -> bool:
-    text = str(annotation)
-    if text == "str":
+def _fits(key: str, value: object) -> bool:
+    if key in _TEXTS:
         return isinstance(value, str)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return text != "int" or isinstance(value, int)
+    return isinstance(value, int) if key in _WHOLE else math.isfinite(value)
 
 
 def _shown(key: str) -> str:
     if key.endswith("_s"):
         return "a number of seconds"
-    return "a number" if key in ("code", "status", "probability") else "a text"
+    if key in _TEXTS:
+        return "a text"
+    return "a whole number" if key in _WHOLE else "a number"
 
 
 def load_faults(path: str | Path) -> Sequence[Fault]:

@@ -7,6 +7,7 @@ import math
 import random
 import selectors
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from typing import TypeVar, TypeVarTuple
 
 import anyio
@@ -74,9 +75,21 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Virtual nanoseconds since the loop was made."""
         return self._elapsed_ns
 
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Arguments], object],
+        *args: *Arguments,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """Schedule a call; one at infinity is no timer, it would hide a deadlock."""
+        if when == math.inf:
+            return asyncio.TimerHandle(when, callback, args, self, context)
+        return super().call_at(when, callback, *args, context=context)
+
     def jump(self, seconds: float) -> None:
-        """Move the clock; rounds up, so that a timer is never early."""
-        self._elapsed_ns += max(1, math.ceil(seconds * 1e9))
+        """Move the clock to the nearest nanosecond, by one at least."""
+        self._elapsed_ns += max(1, round(seconds * 1e9))
 
     def describe_deadlock(self) -> str:
         """A sentence that names the tasks that wait for ever."""

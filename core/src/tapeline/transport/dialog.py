@@ -233,7 +233,7 @@ class Dialog:
             else:
                 # A new socket did not help: it is this stream, not the socket.
                 refusal = _no_answer(subscription)
-                self.table.refused(refusal, now_ns)
+                self.table.set_aside(refusal, now_ns)
                 self._inbox.put(refusal)
                 self._owner.tell("rejected", _shown(refusal))
 

@@ -24,7 +24,8 @@ from tapeline.transport.status import SocketStatus, SubscriptionStatus
 from tapeline.transport.streams import Stream
 from tapeline.transport.wiring import Wiring
 
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S = 10.0
+_LOOK_SOON_S = 0.5
 _CRASHES_AN_HOUR = 5
 _HOUR_NS = 3600 * 10**9
 
@@ -257,14 +258,14 @@ class Line:
     def _delay_s(self) -> float | None:
         """Until the next look, if nothing happens; None when only that matters."""
         now_ns = self._clock.monotonic_ns()
-        if self._connections_alive():
-            return _LOOK_EVERY_S
+        current = self._current
+        if current is not None:
+            # Deadlines of a replacement are coarse; everything else reports itself.
+            waits = current.replacement_reason is not None
+            return _LOOK_SOON_S if waits else _LOOK_EVERY_S
         if self._dial_at_ns is not None and not self.failed:
             return max(0.0, (self._dial_at_ns - now_ns) / 1e9)
         return None
-
-    def _connections_alive(self) -> bool:
-        return self._current is not None or self._replacement is not None
 
     def _connections(self) -> Iterator[Connection]:
         for connection in (self._current, self._replacement):

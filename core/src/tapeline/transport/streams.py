@@ -25,6 +25,7 @@ class Stream:
     Args:
         wanted: part of the desired state.
         asked: a frame that asks for it is queued or written, or none is needed.
+        tried: the venue may have it active, whatever it answered or did not.
         leaving: a frame that ends it is queued or written, not confirmed.
         opened: confirmed by an ack or by data, and not ended since.
         silent: no data of it has come since it was asked for.
@@ -32,6 +33,7 @@ class Stream:
         deadline_ns: when the venue must have confirmed the frame; None if not due.
         ask_at_ns: not to be asked for before.
         misses: frames in a row that the venue left unanswered.
+        patience: misses after which it counts as unanswered; None for the usual.
         refusals: times in a row that the venue refused it.
         rejected: the last refusal, while it stands.
     """
@@ -39,6 +41,7 @@ class Stream:
     subscription: Subscription
     wanted: bool = True
     asked: bool = False
+    tried: bool = False
     leaving: bool = False
     opened: bool = False
     silent: bool = True
@@ -46,6 +49,7 @@ class Stream:
     deadline_ns: int | None = None
     ask_at_ns: int | None = None
     misses: int = 0
+    patience: int | None = None
     refusals: int = 0
     rejected: Rejected | None = None
     last_message_ns: int | None = None
@@ -62,7 +66,8 @@ class Stream:
 
     def reset(self) -> None:
         """As before it was ever asked for; counts stay."""
-        self.asked = self.leaving = self.opened = self.flowing = False
+        self.asked = self.tried = self.leaving = False
+        self.opened = self.flowing = False
         self.silent = True
         self.deadline_ns = None
 
@@ -113,7 +118,7 @@ class StreamTable:
         for subscription, stream in self._streams.items():
             wanted = subscription in desired
             if wanted and not stream.wanted:
-                stream.rejected = None
+                stream.rejected = stream.patience = None
                 stream.refusals = stream.misses = 0
                 stream.ask_at_ns = None
             if stream.wanted and not wanted:
@@ -126,12 +131,23 @@ class StreamTable:
     def postpone(
         self, subscription: Subscription, until_ns: int, refusal: Rejected
     ) -> None:
-        """Do not ask for *subscription* before *until_ns*: it went wrong before."""
+        """Do not ask for *subscription* before *until_ns*: it was never answered.
+
+        Until it is, it has no part in whether this connection is settled, and one
+        more miss is enough.
+        """
         stream = self._streams.get(subscription)
         if stream is not None:
             stream.ask_at_ns = until_ns
             stream.misses = 1
+            stream.patience = 2
             stream.rejected = refusal
+
+    def set_aside(self, refusal: Rejected, now_ns: int) -> None:
+        """Ask for a stream that is never answered rarely, and one frame at a time."""
+        stream = self.refused(refusal, now_ns)
+        if stream is not None:
+            stream.patience = 1
 
     def plan(self, now_ns: int) -> Plan:
         """What to ask for now, and what to end.
@@ -146,7 +162,7 @@ class StreamTable:
             if stream.leaving:
                 continue
             if not stream.wanted:
-                if stream.asked and _due(stream, now_ns):
+                if stream.tried and _due(stream, now_ns):
                     leave.append(subscription)
             elif not stream.asked and _due(stream, now_ns):
                 if stream.rejected is not None and stream.rejected.permanent:
@@ -164,7 +180,7 @@ class StreamTable:
         for subscription in subscriptions:
             stream = self._streams[subscription]
             stream.reset()
-            stream.asked = True
+            stream.asked = stream.tried = True
             stream.ask_at_ns = None
 
     def mark_leaving(
@@ -209,10 +225,10 @@ class StreamTable:
             return None
         if stream.leaving:
             return None
-        stream.asked = True
+        stream.asked = stream.tried = True
         stream.deadline_ns = None
         stream.ask_at_ns = None
-        stream.rejected = None
+        stream.rejected = stream.patience = None
         stream.misses = 0
         return stream
 
@@ -228,6 +244,8 @@ class StreamTable:
         if leaving:
             # It refuses to end what it does not have.
             return stream
+        # An earlier frame that was never answered may have had its effect.
+        stream.tried = stream.misses > 0
         stream.misses = 0
         stream.refusals += 1
         stream.rejected = reply
@@ -244,10 +262,10 @@ class StreamTable:
         if stream.leaving or not stream.wanted:
             return False
         stream.silent = False
-        stream.flowing = stream.asked = True
+        stream.flowing = stream.asked = stream.tried = True
         stream.deadline_ns = None
         stream.ask_at_ns = None
-        stream.rejected = None
+        stream.rejected = stream.patience = None
         stream.misses = stream.refusals = 0
         return True
 
@@ -268,7 +286,7 @@ class StreamTable:
                 stream.leaving = False
             else:
                 stream.asked = False
-            if stream.misses >= self._max_misses:
+            if stream.misses >= (stream.patience or self._max_misses):
                 lost.append(stream)
         return lost
 

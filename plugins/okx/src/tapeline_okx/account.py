@@ -12,18 +12,17 @@ import attrs
 import msgspec
 
 from tapeline.model import Balance, Malformed, Subscription
-from tapeline_okx.messages import (
+from tapeline_okx.numbers import NotPlain, plain_decimal
+from tapeline_okx.readers import Item, sample
+from tapeline_okx.wire import (
     MAX_MS,
     MS,
     UNDECODABLE,
     Envelope,
-    Item,
     Unusable,
     decode_any,
     decode_items,
-    sample,
 )
-from tapeline_okx.numbers import NotPlain, plain_decimal
 
 ZERO = Decimal(0)
 MAX_PAGES = 1_000

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Sequence
 from itertools import zip_longest
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from tapeline.clock import Now
 from tapeline.errors import ConfigError
@@ -187,11 +187,16 @@ class OkxAdapter(AdapterBase):
         faults: Sequence[Any] = (),
         ledger: Any = None,
     ) -> SimulatedExchange:
-        """A simulator of OKX's sockets and REST over *market*."""
+        """A simulator of OKX's sockets and REST over *market*.
+
+        Args:
+            faults: script of ``tapeline.testing.Fault``s.
+            ledger: a ``tapeline.testing.Ledger`` that gets every fill.
+        """
         # not needed by collectors, so not loaded with them
         from tapeline_okx.simulator import OkxSimulator
 
-        return OkxSimulator(market, faults=faults, ledger=ledger)
+        return OkxSimulator(cast(Any, market), faults=faults, ledger=ledger)
 
     def recorded_subscriptions(
         self, config: OkxConfig, frame: str

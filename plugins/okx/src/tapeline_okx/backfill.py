@@ -25,8 +25,9 @@ from tapeline.model import (
 )
 from tapeline_okx.channels import inst_id_of
 from tapeline_okx.config import OkxConfig
-from tapeline_okx.messages import UNDECODABLE, Unusable, decode_trade, trade_from
+from tapeline_okx.messages import trade_from
 from tapeline_okx.rest import get, rows_in
+from tapeline_okx.wire import UNDECODABLE, Unusable, decode_trade
 
 PAGE_ROWS = 100
 MAX_STALE = 6

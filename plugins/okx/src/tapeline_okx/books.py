@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tapeline.model import BookDelta, BookSnapshot, Subscription
+from tapeline.model import BookDelta, BookSnapshot, RawLevels, Subscription
 from tapeline_okx.construction import quick_constructor
-from tapeline_okx.numbers import NotPlain, floats_of
+from tapeline_okx.numbers import NotPlain, floats_of, known_floats_of
 from tapeline_okx.wire import MS, Level, Unusable, UsualBook, UsualLevel, WireBook
 
 _Snapshot = quick_constructor(BookSnapshot)
 _Delta = quick_constructor(BookDelta)
 
-Levels = list[Level] | list[UsualLevel]
+AnyBook = WireBook | UsualBook
+Levels = Sequence[Level] | Sequence[UsualLevel]
 
-def _numbers(levels: Sequence[Level]) -> tuple[list[float], list[float]]:
+
+def _numbers(levels: Levels) -> tuple[list[float], list[float]]:
     """Prices and sizes of *levels*, checked, for comparing only."""
     # hot path
     try:
-        prices = floats_of([level[0] for level in levels])
+        prices = known_floats_of([level[0] for level in levels])
         sizes = floats_of([level[1] for level in levels])
     except (NotPlain, IndexError):
         raise Unusable("level") from None
@@ -28,33 +30,39 @@ def _numbers(levels: Sequence[Level]) -> tuple[list[float], list[float]]:
     return prices, sizes
 
 
-def _price(level: Level) -> Decimal:
+def _filled(levels: Levels) -> RawLevels:
+    return [level for level in levels if Decimal(level[1])]
+
+
+def _price(level: Sequence[str]) -> Decimal:
     return Decimal(level[0])
 
 
-def _whole_side(levels: list[Level], descending: bool) -> list[Level]:
+def _whole_side(levels: Levels, descending: bool) -> RawLevels:
     """*levels* of a snapshot, best first, without empty ones."""
     # hot path
     prices, sizes = _numbers(levels)
     if prices != sorted(prices, reverse=descending):
-        levels = sorted(levels, key=_price, reverse=descending)
-    if 0.0 in sizes:
-        levels = [level for level in levels if Decimal(level[1])]
-    return levels
+        return sorted(_filled(levels), key=_price, reverse=descending)
+    return _filled(levels) if 0.0 in sizes else levels
 
 
-def _checksum(row: WireBook) -> int | None:
+def _checksum(row: AnyBook, wanted: bool) -> int | None:
     value = row.checksum
     # constant 0 since 2026-06-23; a signed 32 bit number before
-    if not value:
+    if not value or not wanted:
         return None
     return value - 2**32 if value >= 2**31 else value
 
 
 def snapshot_from(
-    row: WireBook, stream: Subscription, received_ns: int, raw: object = None
+    row: AnyBook,
+    stream: Subscription,
+    received_ns: int,
+    raw: object = None,
+    checksums: bool = True,
 ) -> BookSnapshot:
-    """The whole book in *row*.
+    """The whole book in *row*; *checksums* says whether to give one.
 
     Raises:
         Unusable: a level has no true price or size.
@@ -66,13 +74,17 @@ def snapshot_from(
         row.seqId,
         row.ts * MS,
         received_ns,
-        _checksum(row),
+        _checksum(row, checksums),
         raw,
     )
 
 
 def delta_from(
-    row: WireBook, stream: Subscription, received_ns: int, raw: object = None
+    row: AnyBook,
+    stream: Subscription,
+    received_ns: int,
+    raw: object = None,
+    checksums: bool = True,
 ) -> BookDelta:
     """The change of a book in *row*; empty sides are normal.
 
@@ -89,8 +101,6 @@ def delta_from(
         row.seqId,
         row.ts * MS,
         received_ns,
-        _checksum(row),
+        _checksum(row, checksums),
         raw,
     )
-
-

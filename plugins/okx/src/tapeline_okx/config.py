@@ -112,10 +112,10 @@ class OkxConfig:
         metadata={"description": "silence in seconds after which a ping is sent"},
     )
     verify_checksum: bool = attrs.field(
-        default=False,
+        default=True,
         metadata={
-            "description": "verify book checksums; OKX sends none since 2026-06-23, "
-            "so this is for older recordings"
+            "description": "check books against checksums that are not 0; OKX sends "
+            "only 0 since 2026-06-23, so this is about older recordings"
         },
     )
     forming_candles: bool = attrs.field(

@@ -15,7 +15,7 @@ PLAIN = "0123456789."
 MAX_LENGTH = 64
 MAX_REMEMBERED = 16_384
 
-_PLAIN_NUMBERS = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?,)*")
+_PLAIN_BYTES = PLAIN.encode()
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 _decimals: dict[str, Decimal] = {}
@@ -68,19 +68,28 @@ def decimal_or_none(text: str) -> Decimal | None:
 
 
 def floats_of(texts: Sequence[str]) -> list[float]:
-    """The numbers in *texts*, for comparing only; texts no longer than ``MAX_LENGTH``.
+    """The numbers in *texts*, for comparing only; each no longer than ``MAX_LENGTH``.
 
     Raises:
         NotPlain: one of them is not plain.
     """
     # hot path
+    if "".join(texts).encode("utf-8", "replace").translate(None, _PLAIN_BYTES):
+        raise NotPlain
+    try:
+        return list(map(float, texts))
+    except ValueError:
+        raise NotPlain from None
+
+
+def known_floats_of(texts: Sequence[str]) -> list[float]:
+    """Like ``floats_of``, for texts that are likely to come again."""
+    # hot path
     numbers = list(map(_known_float, texts))
     if None not in numbers:
         return numbers  # type: ignore[return-value]
-    if not _PLAIN_NUMBERS.fullmatch(",".join(texts) + ","):
-        raise NotPlain
+    learned = floats_of(texts)
     if len(_floats) >= MAX_REMEMBERED:
         _floats.clear()
-    learned = list(map(float, texts))
     _floats.update(zip(texts, learned, strict=True))
     return learned

@@ -29,8 +29,8 @@ from tapeline.model import (
 from tapeline_okx.channels import EXCHANGE, inst_id_of, symbol_of
 from tapeline_okx.config import OkxConfig
 from tapeline_okx.errors import BLOCKED_WAIT_S, LIMITED_WAIT_S, REST_CODES
-from tapeline_okx.messages import MAX_ID, MAX_MS, MS, UNDECODABLE
 from tapeline_okx.numbers import NotPlain, plain_decimal
+from tapeline_okx.wire import MAX_ID, MAX_MS, MS, UNDECODABLE
 
 INST_TYPES = MappingProxyType(
     {

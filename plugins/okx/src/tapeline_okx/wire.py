@@ -126,3 +126,9 @@ decode_books = msgspec.json.Decoder(BookFrame, strict=False).decode
 decode_candle = msgspec.json.Decoder(list[Text]).decode
 
 
+class Unusable(Exception):
+    """An item that cannot be true; *reason* is a short stable word."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)

@@ -1,0 +1,133 @@
+"""Frame → event in a callback, as a ratio to a typed decode of the same bytes.
+
+The floor is what any Python client pays at least: `msgspec` decoding the whole frame
+into typed structs. The goal is at most 4.
+"""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+from harness import compare
+from tapeline_okx import OkxAdapter, OkxConfig
+
+from tapeline.delivery import LiveFanOut
+from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
+from tapeline.model import MarketDataPoint, Subscription
+from tapeline.plugins import bind_session
+from tapeline.runtime import Pipeline
+from tapeline.transport import Inbox, StreamOpened
+
+FRAMES = 10_000
+START_MS = 1_700_000_000_000
+
+
+class _Arg(msgspec.Struct):
+    channel: str
+    instId: str  # noqa: N815 - the wire's spelling
+
+
+class _Trade(msgspec.Struct):
+    instId: str  # noqa: N815 - the wire's spelling
+    tradeId: str  # noqa: N815 - the wire's spelling
+    px: str
+    sz: str
+    side: str
+    ts: str
+    count: str
+
+
+class _Frame(msgspec.Struct):
+    arg: _Arg
+    data: list[_Trade]
+
+
+def trade_frames(count: int = FRAMES, seed: int = 1) -> list[bytes]:
+    """Trades as OKX sends them, each following the one before."""
+    chance = random.Random(seed)
+    frames: list[bytes] = []
+    ticks = 422_199
+    last_id = 130_639_474
+    for number in range(count):
+        ticks += chance.choice((-2, -1, 0, 0, 1, 2))
+        fills = chance.choice((1, 1, 1, 2, 3))
+        last_id += fills
+        frames.append(
+            (
+                '{"arg":{"channel":"trades","instId":"BTC-USDT"},"data":[{'
+                f'"instId":"BTC-USDT","tradeId":"{last_id}",'
+                f'"px":"{ticks // 10}.{ticks % 10}","sz":"{chance.random():.8f}",'
+                f'"side":"{chance.choice(("buy", "sell"))}",'
+                f'"ts":"{START_MS + number}","count":"{fills}"}}]}}'
+            ).encode()
+        )
+    return frames
+
+
+def main() -> None:
+    """Print the table."""
+    frames = trade_frames()
+    decode = msgspec.json.Decoder(_Frame).decode
+    adapter = OkxAdapter()
+    config = OkxConfig()
+    channel = adapter.channel(config, "trade", "")
+    stream = Subscription(
+        "okx", "spot", "BTC-USDT", "trade", channel.name, channel.id_kind
+    )
+    route = adapter.route(config, None, stream)
+    from tapeline.clock import Now
+
+    now = Now(0, 0, 0)
+    received: list[MarketDataPoint] = []
+
+    def session_parse():  # type: ignore[no-untyped-def]
+        session = adapter.session(config, {}, route)
+        bound = bind_session(session)
+        bound.connect(now, None)
+        bound.subscribe([stream], now)
+        return bound.parse
+
+    def floor() -> None:
+        for frame in frames:
+            decode(frame)
+
+    def parse_only() -> None:
+        parse = session_parse()
+        for frame in frames:
+            parse(frame, 1)
+
+    def to_callback(timeframes: tuple[str, ...] = ()) -> None:
+        parse = session_parse()
+        inbox = Inbox()
+        pipeline = Pipeline(StreamLedger(IntegritySettings(), GapIds(1)))
+        pipeline.register(stream, channel, timeframes=timeframes)
+        live = LiveFanOut()
+        received.clear()
+        live.add("trade", received.append, name="benchmark")
+        inbox.put(StreamOpened(stream, 1, 1))
+        # Frames come in bursts; the loop hands them on once a turn.
+        for begin in range(0, len(frames), 50):
+            for frame in frames[begin : begin + 50]:
+                inbox.items.extend(parse(frame, 1))
+            out = pipeline.process(inbox.swap(), 1)
+            live.publish(out.live)
+            live.deliver_now()
+        assert len(received) == len(frames), len(received)
+
+    compare(
+        f"OKX trade, {len(frames[0])} B",
+        {
+            "msgspec typed decode (floor)": floor,
+            "session.parse": parse_only,
+            "frame → event in a callback": to_callback,
+            "the same with eleven timeframes": lambda: to_callback(
+                ("1s", "5s", "10s", "15s", "30s", "1m", "5m", "15m", "1h", "4h", "1d")
+            ),
+        },
+        len(frames),
+    )
+
+
+if __name__ == "__main__":
+    main()
