@@ -22,6 +22,7 @@ BLOCK = re.compile(
     r"(?P<body>.*?)<!-- end -->",
     re.DOTALL,
 )
+WIDTH = 88
 LANGUAGES = MappingProxyType(
     {".py": "python", ".toml": "toml", ".json": "json", ".sql": "sql", ".jsonl": "json"}
 )
@@ -122,10 +123,13 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
     parts = [part for part in get_args(kind) or (kind,) if part is not type(None)]
     several = get_origin(kind) is list or get_origin(parts[0]) is list
     item = get_args(parts[0])[0] if get_origin(parts[0]) is list else parts[0]
+    # With ``Annotated`` the first spelling stands where a default would.
+    given = [info.default, *(info.param_decls or ())]
+    declared = tuple(each for each in given if isinstance(each, str))
     if argument:
         spellings: tuple[str, ...] = (name.upper(),)
-    elif info.param_decls:
-        spellings = tuple(info.param_decls)
+    elif declared:
+        spellings = declared
     else:
         word = name.replace("_", "-")
         spellings = (f"--{word}", f"--no-{word}") if item is bool else (f"--{word}",)
@@ -165,11 +169,22 @@ def _command(name: str) -> str:
 
 
 def _signatures(path: str) -> str:
-    lines = []
-    for name, method in methods(_named(path)).items():
-        marker = "async def" if inspect.iscoroutinefunction(method) else "def"
-        lines.append(f"{marker} {name}{_signature(method)}")
+    lines = [_stub(name, method) for name, method in methods(_named(path)).items()]
     return "```python\n" + "\n".join(lines) + "\n```\n"
+
+
+def _stub(name: str, method: Callable[..., object]) -> str:
+    """``def name(...) -> ...: ...``, wrapped as the formatter would."""
+    # Annotations are texts here, as the contract's modules postpone them.
+    signature = inspect.signature(method)
+    ours = [each for each in signature.parameters.values() if each.name != "self"]
+    text = str(signature.replace(parameters=ours)).replace("'", "")
+    marker = "async def" if inspect.iscoroutinefunction(method) else "def"
+    line = f"{marker} {name}{text}: ..."
+    if len(line) <= WIDTH:
+        return line
+    inside, _, result = text.removeprefix("(").rpartition(") -> ")
+    return f"{marker} {name}(\n    {inside}\n) -> {result}: ..."
 
 
 def methods(cls: type) -> dict[str, Callable[..., object]]:
@@ -179,14 +194,6 @@ def methods(cls: type) -> dict[str, Callable[..., object]]:
         for name, method in vars(cls).items()
         if inspect.isfunction(method) and not name.startswith("_")
     }
-
-
-def _signature(method: Callable[..., object]) -> str:
-    # Annotations are texts here, as the contract's modules postpone them.
-    signature = inspect.signature(method)
-    ours = [each for each in signature.parameters.values() if each.name != "self"]
-    text = str(signature.replace(parameters=ours))
-    return text.replace("'", "") + ": ..."
 
 
 def _example(name: str) -> str:

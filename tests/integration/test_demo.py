@@ -73,14 +73,15 @@ def test_verify_notices_what_was_tampered_with(tapeline: Any, tmp_path: Path) ->
 
     with sqlite3.connect(database) as connection:
         connection.execute(
-            "DELETE FROM trades WHERE rowid = (SELECT rowid FROM trades LIMIT 1 OFFSET 5)"
+            "DELETE FROM trades WHERE last_id = "
+            "(SELECT last_id FROM trades ORDER BY last_id LIMIT 1 OFFSET 5)"
         )
     connection.close()
     without_one = tapeline(*words, "--json")
     with sqlite3.connect(database) as connection:
         connection.execute(
-            "UPDATE trades SET size = '123456' WHERE rowid = "
-            "(SELECT rowid FROM trades LIMIT 1 OFFSET 20)"
+            "UPDATE trades SET size = '123456' WHERE last_id = "
+            "(SELECT last_id FROM trades ORDER BY last_id LIMIT 1 OFFSET 20)"
         )
     connection.close()
     altered = tapeline(*words, "--json")

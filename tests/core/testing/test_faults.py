@@ -107,7 +107,7 @@ def test_moments_happen_once_repeatedly_or_at_random() -> None:
 def test_the_same_seed_meets_the_same_faults() -> None:
     def moments(seed: int) -> list[int]:
         run = FaultRun([Fault(kind="abort", mean_s=5)], seed, T0)
-        times = []
+        times: list[int] = []
         while len(times) < 20:
             at_ns = run.wake_at_ns()
             assert at_ns is not None

@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from tapeline.model import Rejected
+from tapeline.model import Budget, Rejected
 
 World = Any
 RunWorld = Callable[..., None]
@@ -198,7 +198,6 @@ def test_the_ack_deadline_starts_when_the_frame_is_written(
     run_world: RunWorld, tiny_config: Any
 ) -> None:
     """A frame that waits an hour for its budget is not late."""
-    from tapeline.model import Budget
 
     async def scenario(world: World) -> None:
         world.rules.first_data = False
@@ -208,6 +207,8 @@ def test_the_ack_deadline_starts_when_the_frame_is_written(
             assert world.states() == {"A": "acked", "B": "requested"}
             await anyio.sleep(1000)
             assert world.states() == {"A": "acked", "B": "acked"}
+            await anyio.sleep(8000)
+            assert len(asked(world, "B")) == 1
             assert len(world.venue.sockets) == 1
 
     config = tiny_config(

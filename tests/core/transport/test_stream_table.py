@@ -19,7 +19,7 @@ faults = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(wishes, faults, st.integers(0, 1000))
 def test_active_becomes_desired_once_the_venue_behaves(
     wanted: list[set[Subscription]], misfortunes: list[str], seed: int

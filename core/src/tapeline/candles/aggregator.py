@@ -182,6 +182,11 @@ class CandleAggregator:
             if series.wanted
         ]
 
+    def kept_bars(self) -> int:
+        """Number of bars in memory, open and closed."""
+        series = self._ladder.series
+        return sum(len(one.open) + len(one.closed) for one in series)
+
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
         recent_ns = self._ladder.closed_until_ns - 5 * self._settings.close_grace_ns
@@ -219,6 +224,7 @@ class CandleAggregator:
         self._ladder.closed_until_ns = self._now_ns = state.closed_until_ns
         self._open_ns = self._end_ns = 0
         self._holes.replace(TimeHole(*hole) for hole in state.holes)
+        self._recheck_ns = 0
         self._ladder.changed.clear()
         for series, one in zip(self._ladder.series, state.series, strict=True):
             series.hold(one.open, one.closed)

@@ -16,8 +16,7 @@ import typer
 from tapeline.cli.live_view import LiveView
 from tapeline.cli.output import FAILED, guarded, print_json, run_async, say, warn
 from tapeline.cli.run import wait_for_signal
-from tapeline.cli.simulate import HISTORY_NS, build_simulator
-from tapeline.clock import SystemClock
+from tapeline.cli.simulate import build_simulator, history_start_ns
 from tapeline.collectors import CollectorManager
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.config import structure_options
@@ -96,9 +95,9 @@ def _prepare_folder(folder: Path) -> None:
 
 def _script(duration: float | None, faults: bool) -> list[Fault]:
     whole_s = duration or 60.0
-    script = [Fault(kind="abort", at_s=HISTORY_NS / 1e9 + whole_s * 0.4)]
+    script = [Fault(kind="abort", at_s=whole_s * 0.4)]
     if duration is None:
-        script = [Fault(kind="abort", at_s=HISTORY_NS / 1e9 + 10, every_s=30)]
+        script = [Fault(kind="abort", at_s=10, every_s=30)]
     if faults:
         script += [
             Fault(kind="drop", channel="trades", probability=0.01),
@@ -165,8 +164,7 @@ def _venue(
 ) -> _Venue | None:
     path = folder / f"ledger-{name}.jsonl"
     ledger = Ledger(path)
-    start_ns = SystemClock().wall_ns() - HISTORY_NS
-    market = Market(seed, rate_hz=_RATE_HZ, start_ns=start_ns)
+    market = Market(seed, rate_hz=_RATE_HZ, start_ns=history_start_ns())
     simulator = build_simulator(adapter, market, list(script), ledger)
     if not isinstance(simulator, SimulatorBase):
         ledger.close()

@@ -20,6 +20,12 @@ from tapeline.testing import Fault, Ledger, LoopbackServer, Market, load_faults
 HISTORY_NS = 60 * 10**9
 
 
+def history_start_ns() -> int:
+    """A minute ago, on a whole second: equal seeds make equal markets from there."""
+    start_ns = SystemClock().wall_ns() - HISTORY_NS
+    return start_ns - start_ns % 10**9
+
+
 def build_simulator(
     adapter: ExchangeAdapter, market: Market, faults: list[Fault], ledger: Ledger | None
 ) -> SimulatedExchange:
@@ -63,8 +69,7 @@ def simulate(
         script = [] if faults is None else list(load_faults(faults))
         with ExitStack() as stack:
             book = None if ledger is None else stack.enter_context(Ledger(ledger))
-            start_ns = SystemClock().wall_ns() - HISTORY_NS
-            market = Market(seed, rate_hz=rate, start_ns=start_ns)
+            market = Market(seed, rate_hz=rate, start_ns=history_start_ns())
             simulator = build_simulator(adapter, market, script, book)
             return simulator, stack.pop_all()
 

@@ -323,6 +323,8 @@ class TradeContinuity:
         grace = self._settings.reorder_grace_ns
         if trade.last_id >= self._low or self._fresh:
             return False
+        if self._resets.is_new(trade, self._last_ns):
+            return False
         if self._begun_ns is None or now_ns - self._begun_ns > grace:
             return False
         # All of it counts as missing, and the caller recovers what came.

@@ -62,6 +62,8 @@ class IntervalSet:
 
     def count(self, first: int, last: int) -> int:
         """How many of ``first..last`` are in."""
+        if last < first:
+            return 0
         low = bisect_left(self._lasts, first)
         high = bisect_right(self._firsts, last)
         return sum(

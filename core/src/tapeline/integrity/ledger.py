@@ -84,7 +84,7 @@ class _Stream:
     continuity: StreamContinuity
     taker: Taker
     started_ns: int | None = None
-    last_started_ns: int = 0
+    last_started_ns: int = -1
     written: Coverage | None = None
     epoch: int = 0
 

@@ -525,13 +525,13 @@ class Journal:
             raise JournalError("expected an open journal, found it closed")
         try:
             return await self._worker.run(operation)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeError) as error:
             if not is_corrupt(error):
                 raise
             await self._recover(error)
             return await self._worker.run(operation)
 
-    async def _recover(self, cause: sqlite3.Error) -> None:
+    async def _recover(self, cause: Exception) -> None:
         """Salvage the file while running; what is in memory stays the truth."""
 
         def salvage() -> Opened:

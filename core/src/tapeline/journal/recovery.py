@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from tapeline.errors import JournalError, JournalFull
 from tapeline.journal.rows import Commit, RowTuple, State, head_is_good, text_crc
@@ -26,6 +27,16 @@ from tapeline.journal.store import (
 )
 
 _COPY_ROWS = 500
+# All that reading foreign bytes can raise; what the disk refuses is told apart.
+_DAMAGE = (
+    sqlite3.Error,
+    DamagedFile,
+    JournalError,
+    msgspec.MsgspecError,
+    ValueError,
+    OverflowError,
+    MemoryError,
+)
 _MAX_STEPS = 80
 _SIDE_FILES = ("", "-wal", "-shm")
 
@@ -123,7 +134,7 @@ def _open_existing(
             # A full disk is no damage: the journal opens, and waits for room.
             if not is_refusal(error):
                 raise
-    except (sqlite3.Error, DamagedFile, UnicodeError, ValueError) as error:
+    except _DAMAGE as error:
         if store is not None:
             store.close()
         if is_refusal(error):
@@ -232,7 +243,8 @@ class _Salvage:
         try:
             self._connection = connect(path)
             self._connection.execute("PRAGMA cell_size_check=ON")
-        except sqlite3.Error:
+        except _DAMAGE:
+            self.close()
             return
         for key, value, crc in self.table("meta", 3):
             if text_crc(key, value) != crc:
@@ -286,7 +298,7 @@ class _Salvage:
             return
         try:
             yield from self._connection.execute(query, args)
-        except (sqlite3.Error, UnicodeError, OverflowError):
+        except _DAMAGE:
             return
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from tapeline.errors import JournalError
 from tapeline.journal.codec import decode
@@ -63,8 +62,10 @@ class DamagedFile(Exception):
     """The file is not a journal that we wrote; it has to be salvaged."""
 
 
-def is_corrupt(error: sqlite3.Error) -> bool:
+def is_corrupt(error: Exception) -> bool:
     """True when SQLite is sure that the file's content is bad."""
+    if isinstance(error, UnicodeError):
+        return True
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -170,21 +171,12 @@ class Store:
             floor=floor,
             last=max(floor, sizes[-1][0] if sizes else floor),
             clean=meta.get("clean") == "1",
-            cursors={
-                sink: position
-                for sink, position, crc in run("SELECT * FROM cursors")
-                if text_crc(sink, position) == crc
-            },
+            cursors=dict(self._small("cursors")),
             checkpoints={
                 name: (position, payload)
-                for name, position, payload, crc in run("SELECT * FROM checkpoints")
-                if text_crc(name, position, payload) == crc
+                for name, position, payload in self._small("checkpoints")
             },
-            bans={
-                scope: until_ns
-                for scope, until_ns, crc in run("SELECT * FROM bans")
-                if text_crc(scope, until_ns) == crc
-            },
+            bans=dict(self._small("bans")),
             losses=self._load_losses(),
             chunks=tuple(self.chunks),
             sizes=sizes,
@@ -364,11 +356,16 @@ class Store:
         return StoredPart(row[0], nbytes, gaps, damaged=True)
 
     def _meta(self) -> dict[str, str]:
-        return {
-            key: value
-            for key, value, crc in self._connection.execute("SELECT * FROM meta")
-            if text_crc(key, value) == crc
-        }
+        return dict(self._small("meta"))
+
+    def _small(self, table: str) -> list[tuple[Any, ...]]:
+        """Rows of a small table without their checksums, which must be good."""
+        rows = []
+        for *values, crc in self._connection.execute(f"SELECT * FROM {table}"):
+            if text_crc(*values) != crc:
+                raise DamagedFile(f"a row of its table {table} is damaged")
+            rows.append(tuple(values))
+        return rows
 
     def _put_meta(self, key: str, value: str) -> None:
         self._connection.execute(
@@ -377,24 +374,15 @@ class Store:
         )
 
     def _load_chunks(self) -> list[Chunk]:
-        chunks = []
-        for last, first, rows, headers, crc in self._connection.execute(
-            "SELECT * FROM trimmed ORDER BY last_position"
-        ):
-            if text_crc(last, first, rows, headers) == crc:
-                chunks.append(Chunk(first, last, rows, headers))
-        return chunks
+        return [
+            Chunk(first, last, rows, headers)
+            for last, first, rows, headers in sorted(self._small("trimmed"))
+        ]
 
     def _load_losses(self) -> dict[str, list[Loss]]:
         losses: dict[str, list[Loss]] = {}
-        for *values, crc in self._connection.execute(
-            "SELECT * FROM given_up ORDER BY sink, position"
-        ):
-            if text_crc(*values) == crc:
-                try:
-                    losses.setdefault(values[0], []).append(Loss.restore(*values))
-                except (JournalError, msgspec.MsgspecError):
-                    continue
+        for values in sorted(self._small("given_up"), key=lambda row: row[:3]):
+            losses.setdefault(values[0], []).append(Loss.restore(*values))
         return losses
 
     def _put_loss(self, loss: Loss) -> None:

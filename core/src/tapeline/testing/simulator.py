@@ -58,7 +58,8 @@ class SimulatorBase(ABC):
     Args:
         market: owned by this simulator from now on.
         exchange: the name in the ledger.
-        faults, ledger: None takes those of the market.
+        faults: an empty script takes the market's.
+        ledger: None takes the market's.
         limits: what the police watches.
     """
 
@@ -67,7 +68,7 @@ class SimulatorBase(ABC):
         market: Market,
         exchange: str,
         *,
-        faults: Sequence[Fault] | None = None,
+        faults: Sequence[Fault] = (),
         ledger: Ledger | None = None,
         limits: Sequence[Limit] = (),
         seed: int | None = None,
@@ -82,7 +83,7 @@ class SimulatorBase(ABC):
         self.emitted = 0
         self.opened = 0
         self.closes = 0
-        self._script = market.faults if faults is None else faults
+        self._script = faults or market.faults
         self.faults = FaultRun(self._script, self.seed, market.now_ns)
         self._begun = False
         self._outputs: list[SimFrame | SimClose] = []

@@ -26,6 +26,7 @@ class Stream:
         wanted: part of the desired state.
         asked: a frame that asks for it is queued or written, or none is needed.
         tried: the venue may have it active, whatever it answered or did not.
+        unsure: a frame that asked for it was never answered.
         leaving: a frame that ends it is queued or written, not confirmed.
         opened: confirmed by an ack or by data, and not ended since.
         silent: no data of it has come since it was asked for.
@@ -42,6 +43,7 @@ class Stream:
     wanted: bool = True
     asked: bool = False
     tried: bool = False
+    unsure: bool = False
     leaving: bool = False
     opened: bool = False
     silent: bool = True
@@ -193,7 +195,7 @@ class StreamTable:
             stream.ask_at_ns = None
             if subscription in framed:
                 stream.leaving = True
-                stream.opened = stream.flowing = False
+                stream.asked = stream.opened = stream.flowing = False
             else:
                 stream.reset()
 
@@ -217,6 +219,7 @@ class StreamTable:
             if stream.leaving:
                 stream.reset()
                 stream.misses = 0
+                stream.unsure = False
                 return stream
             if stream.asked:
                 # The venue ended it by itself: ask again, if it is still wanted.
@@ -243,9 +246,10 @@ class StreamTable:
         stream.reset()
         if leaving:
             # It refuses to end what it does not have.
+            stream.unsure = False
             return stream
         # An earlier frame that was never answered may have had its effect.
-        stream.tried = stream.misses > 0
+        stream.tried = stream.unsure
         stream.misses = 0
         stream.refusals += 1
         stream.rejected = reply
@@ -282,10 +286,8 @@ class StreamTable:
             stream.deadline_ns = None
             stream.misses += 1
             stream.ask_at_ns = now_ns + self._reask_ns(stream.misses)
-            if stream.leaving:
-                stream.leaving = False
-            else:
-                stream.asked = False
+            stream.unsure = stream.unsure or stream.asked
+            stream.asked = stream.leaving = False
             if stream.misses >= (stream.patience or self._max_misses):
                 lost.append(stream)
         return lost

@@ -80,9 +80,7 @@ class TradeBackfill:
         if not any(trade.last_id == self._neighbor for trade in trades):
             self._stale += 1
             if self._stale < MAX_STALE:
-                return BackfillPage(
-                    [trade for trade in trades if self._wanted(trade)], stale=True
-                )
+                return BackfillPage((), stale=True)
         self._stale = 0
         ids = [trade.last_id for trade in trades if trade.last_id < self._after]
         if not ids or min(ids) >= self._neighbor:
@@ -91,8 +89,10 @@ class TradeBackfill:
             return BackfillPage((), exhausted=True)
         oldest, newest = min(ids), max(ids)
         self._done = oldest <= self.from_id
+        # the neighbor itself was in the page before, or is not of the gap
+        end_id = min(self._neighbor, self.to_id + 1)
+        wanted = [t for t in trades if self.from_id <= t.last_id < end_id]
         self._neighbor, self._after = oldest, oldest + 1
-        wanted = [trade for trade in trades if self._wanted(trade)]
         if len(trades) < len(rows):
             # an unusable row may be any of these ids: nothing is proven
             return BackfillPage(wanted)
@@ -101,9 +101,6 @@ class TradeBackfill:
             proven_from_id=max(oldest, self.from_id),
             proven_to_id=min(newest, self.to_id),
         )
-
-    def _wanted(self, trade: Trade) -> bool:
-        return self.from_id <= trade.last_id <= self.to_id
 
     def _unusable(self) -> BackfillPage:
         self._stale += 1

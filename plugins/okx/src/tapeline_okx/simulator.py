@@ -55,7 +55,7 @@ class OkxSimulator(SimulatorBase):
 
     Args:
         market: owned by this simulator from now on.
-        faults: what goes wrong; None takes the market's.
+        faults: what goes wrong; an empty script takes the market's.
         ledger: where every fill is written before it can be sent; None takes the
             market's.
         keys: API keys that may log in; None allows ``DEFAULT_KEY``.
@@ -74,7 +74,7 @@ class OkxSimulator(SimulatorBase):
         self,
         market: Market,
         *,
-        faults: Sequence[Fault] | None = None,
+        faults: Sequence[Fault] = (),
         ledger: Ledger | None = None,
         keys: Sequence[SimKey] | None = None,
         cached_trade: int | None = 0,
@@ -461,4 +461,6 @@ _ON_ORDER = ("bbo-tbt", "books", "books5", "tickers", *sorted(CANDLES))
 
 
 def _bad(frame: str) -> str:
-    return f"Invalid request: {frame[:500]}"
+    # Whatever the client sent, the answer is sendable text.
+    shown = frame[:500].encode("utf-8", "replace").decode()
+    return f"Invalid request: {shown}"

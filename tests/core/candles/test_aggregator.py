@@ -1,0 +1,396 @@
+"""Candles, case by case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal, localcontext
+from typing import Any
+
+import attrs
+import pytest
+
+from tapeline.candles import CandleAggregator, CandleSettings
+from tapeline.errors import JournalError, UnknownTimeframe
+from tapeline.model import Candle, Subscription, Trade
+
+SECOND = 10**9
+MakeTrade = Callable[..., Trade]
+
+
+@attrs.define
+class Maker:
+    """An aggregator with what it gave out."""
+
+    aggregator: CandleAggregator
+    out: list[Candle] = attrs.field(factory=list)
+
+    def add(self, *trades: Trade) -> None:
+        for one in trades:
+            self.aggregator.add(one, self.out)
+
+    def advance(self, now_s: float) -> None:
+        self.aggregator.advance(round(now_s * SECOND), self.out)
+
+    def said(self) -> list[tuple[str, int, str, int, int | None]]:
+        """Takes what was given out: ``(timeframe, open s, state, revision, n)``."""
+        said = [
+            (
+                one.timeframe,
+                one.open_ns // SECOND,
+                one.state,
+                one.revision,
+                one.trades_count,
+            )
+            for one in self.out
+        ]
+        self.out.clear()
+        return said
+
+
+@pytest.fixture
+def make(stream: Subscription) -> Callable[..., Maker]:
+    def build(*timeframes: str, **settings: Any) -> Maker:
+        return Maker(
+            CandleAggregator(stream, timeframes or ("1s",), CandleSettings(**settings))
+        )
+
+    return build
+
+
+def test_a_bar_has_the_open_of_its_first_id_and_the_close_of_its_last(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(
+        trade(1, 0.5),
+        trade(2, 1.1, "5", "2", "sell"),
+        trade(3, 1.2, "9", "1", "buy", last=5),
+        trade(6, 1.9, "7", "0.5", "buy"),
+        trade(7, 2.0),
+    )
+    (_, bar) = maker.out
+    assert [str(price) for price in (bar.open, bar.high, bar.low, bar.close)] == [
+        "5",
+        "9",
+        "5",
+        "7",
+    ]
+    assert (bar.volume, bar.quote_volume) == (Decimal("3.5"), Decimal("22.5"))
+    assert bar.taker_buy_volume == Decimal("1.5")
+    assert (bar.trades_count, bar.first_id, bar.last_id) == (5, 2, 6)
+    assert (bar.state, bar.source, bar.received_ns) == (
+        "complete",
+        "trades",
+        round(1.9 * SECOND),
+    )
+
+
+def test_a_trade_in_the_next_interval_closes_bars_at_once_narrow_ones_first(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1m", "5s", "1s")
+    maker.add(trade(1, 58), trade(2, 59), trade(3, 60))
+    assert maker.said() == [
+        ("1s", 58, "partial", 0, 1),
+        ("1s", 59, "complete", 0, 1),
+        ("5s", 55, "partial", 0, 2),
+        ("1m", 0, "partial", 0, 2),
+    ]
+
+
+def test_the_clock_closes_bars_after_the_grace(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", close_grace_s=2)
+    maker.add(trade(1, 10.5), trade(2, 11.5))
+    maker.said()
+    maker.advance(13.9)
+    assert maker.said() == []
+    maker.advance(14)
+    assert maker.said() == [("1s", 11, "complete", 0, 1)]
+    maker.advance(99)
+    assert maker.said() == []
+
+
+def test_the_first_bar_is_whole_when_collection_began_before_it(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "5s", "1m")
+    maker.aggregator.started(3 * SECOND)
+    maker.add(trade(1, 6.5))
+    maker.advance(100)
+    assert maker.said() == [
+        ("1s", 6, "complete", 0, 1),
+        ("5s", 5, "complete", 0, 1),
+        ("1m", 0, "partial", 0, 1),
+    ]
+
+
+def test_a_late_trade_revises_its_bar_and_every_larger_one(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "5s", "1m", contiguous_ids=False)
+    maker.add(trade(10, 0.5), trade(20, 1.5, "8"), trade(40, 61))
+    maker.said()
+    maker.add(trade(30, 1.9, "6"))
+    maker.advance(61)
+    assert maker.said() == [
+        ("1s", 1, "complete", 1, 2),
+        ("5s", 0, "partial", 1, 3),
+        ("1m", 0, "partial", 1, 3),
+    ]
+
+
+def test_a_late_trade_reaches_open_bars_without_an_event(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1m", contiguous_ids=False)
+    maker.add(trade(1, 0.5), trade(2, 1.5), trade(9, 7))
+    maker.said()
+    maker.add(trade(3, 1.6))
+    maker.add(trade(10, 60))
+    assert [row for row in maker.said() if row[0] == "1m"] == [
+        ("1m", 0, "partial", 0, 4)
+    ]
+
+
+def test_bars_before_a_hole_wait_for_it_and_are_complete_when_it_fills(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(trade(1, 0.5), trade(2, 1.5))
+    maker.said()
+    maker.add(trade(4, 2.5), trade(5, 3.2))
+    assert maker.said() == []
+    maker.add(trade(3, 2.1), trade(6, 3.3), trade(7, 4))
+    assert maker.said() == [
+        ("1s", 1, "complete", 0, 1),
+        ("1s", 2, "complete", 0, 2),
+        ("1s", 3, "complete", 0, 2),
+    ]
+
+
+def test_a_hole_that_stays_makes_gap_bars_and_repaired_ones_when_it_fills(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1m")
+    maker.add(trade(1, 58), trade(2, 61.5), trade(4, 63.5), trade(5, 66))
+    assert maker.said() == [
+        ("1s", 58, "partial", 0, 1),
+        ("1m", 0, "partial", 0, 1),
+        ("1s", 61, "gap", 0, 1),
+        ("1s", 63, "gap", 0, 1),
+    ]
+    maker.add(trade(3, 62.5))
+    maker.advance(67)
+    assert maker.said() == [
+        ("1s", 62, "complete", 0, 1),
+        ("1s", 61, "repaired", 1, 1),
+        ("1s", 63, "repaired", 1, 1),
+    ]
+    maker.advance(200)
+    assert maker.said() == [
+        ("1s", 66, "complete", 0, 1),
+        ("1m", 60, "complete", 0, 4),
+    ]
+
+
+def test_a_bar_closed_by_the_clock_learns_of_a_hole_at_its_end(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(trade(1, 0.5), trade(2, 1.5))
+    maker.advance(50)
+    maker.said()
+    maker.add(trade(5, 60.5))
+    maker.advance(61)
+    assert maker.said() == [], "ids may still come"
+    maker.advance(63)
+    assert maker.said() == [("1s", 60, "gap", 0, 1), ("1s", 1, "gap", 1, 1)]
+
+
+def test_a_marked_interval_is_a_gap_until_it_is_marked_repaired(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", contiguous_ids=False)
+    maker.add(trade(1, 0.5), trade(2, 1.5), trade(3, 2.5))
+    maker.said()
+    maker.aggregator.interrupted(round(1.2 * SECOND), round(2.1 * SECOND))
+    maker.advance(3)
+    assert maker.said() == [("1s", 1, "gap", 1, 1)]
+    maker.advance(5)
+    assert maker.said() == [("1s", 2, "gap", 0, 1)]
+    maker.aggregator.mark(1 * SECOND, 3 * SECOND, "repaired")
+    maker.advance(6)
+    assert maker.said() == [("1s", 1, "repaired", 2, 1), ("1s", 2, "repaired", 1, 1)]
+
+
+def test_ids_that_were_never_issued_repair_the_bars_around_them(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(trade(1, 0.5), trade(2, 1.5), trade(4, 1.7), trade(5, 9))
+    assert maker.said()[-1] == ("1s", 1, "gap", 0, 2)
+    maker.aggregator.mark(round(1.5 * SECOND), round(1.7 * SECOND), "repaired")
+    maker.advance(9)
+    assert maker.said() == [("1s", 1, "repaired", 1, 2)]
+
+
+def test_flush_gives_open_bars_as_partial_with_all_they_hold(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1m", "1h")
+    maker.aggregator.started(0)
+    maker.add(trade(1, 1), trade(2, 62), trade(3, 62.5))
+    maker.said()
+    assert [one.trades_count for one in maker.aggregator.open_candles()] == [2, 2, 3]
+    maker.aggregator.flush(maker.out)
+    assert maker.said() == [
+        ("1s", 62, "partial", 0, 2),
+        ("1m", 60, "partial", 0, 2),
+        ("1h", 0, "partial", 0, 3),
+    ]
+
+
+def test_a_restart_after_flush_goes_on_with_the_open_bars(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    before = make("1s", "1m")
+    before.aggregator.started(0)
+    before.add(trade(1, 1), trade(2, 2))
+    before.aggregator.flush(before.out)
+    after = make("1s", "1m")
+    after.aggregator.restore(before.aggregator.snapshot())
+    after.add(trade(3, 2.5), trade(4, 60))
+    assert after.said() == [("1s", 2, "complete", 1, 2), ("1m", 0, "complete", 1, 3)]
+
+
+def test_timeframes_may_change_over_a_restart(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    before = make("1s")
+    before.aggregator.started(0)
+    before.add(trade(1, 1), trade(2, 7))
+    after = make("1m")
+    after.aggregator.restore(before.aggregator.snapshot())
+    after.add(trade(3, 8), trade(4, 60))
+    assert after.said() == [("1m", 0, "complete", 0, 3)]
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"\x81\xa1a\x01"])
+def test_a_damaged_checkpoint_is_refused(
+    make: Callable[..., Maker], data: bytes
+) -> None:
+    with pytest.raises(JournalError, match="expected a candle checkpoint"):
+        make().aggregator.restore(data)
+
+
+def test_empty_intervals_have_no_bar_by_default(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.aggregator.live(0)
+    maker.add(trade(1, 0.5), trade(2, 5.5))
+    maker.advance(20)
+    assert [row[1] for row in maker.said()] == [0, 5]
+
+
+def test_empty_intervals_are_flat_only_while_the_stream_is_live(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", fill_empty=True)
+    maker.aggregator.live(0)
+    maker.add(trade(1, 0.5), trade(2, 1.5, "7"), trade(3, 4.5, "9"))
+    flat = [one for one in maker.out if not one.trades_count]
+    assert [
+        (one.open_ns // SECOND, str(one.close), str(one.volume)) for one in flat
+    ] == [
+        (2, "7", "0"),
+        (3, "7", "0"),
+    ]
+    assert {one.state for one in flat} == {"complete"}
+    maker.said()
+    maker.aggregator.not_live()
+    maker.advance(20)
+    assert [row[1] for row in maker.said()] == [4]
+    maker.aggregator.live(25 * SECOND)
+    maker.advance(30)
+    assert maker.said() == [], "nothing is known of 5 to 25"
+
+
+def test_a_trade_that_comes_into_a_flat_bar_revises_it(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", fill_empty=True, contiguous_ids=False)
+    maker.aggregator.live(0)
+    maker.add(trade(1, 0.5), trade(2, 1.5, "7"), trade(9, 3.5, "9"))
+    maker.said()
+    maker.add(trade(3, 2.5, "4"))
+    maker.advance(3.6)
+    assert maker.said() == [("1s", 2, "complete", 1, 1)]
+
+
+def test_a_trade_too_late_for_any_kept_bar_is_counted_not_invented(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", contiguous_ids=False, keep_closed_s=10)
+    maker.add(*(trade(first * 10, first) for first in range(1, 200)))
+    maker.said()
+    maker.add(trade(55, 5.5))
+    maker.advance(199.5)
+    assert maker.said() == []
+    assert maker.aggregator.statistics.too_late == 1
+
+
+def test_a_hole_is_given_up_after_the_repair_window(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1h", repair_window_s=60)
+    maker.aggregator.started(0)
+    maker.add(trade(1, 0.5), trade(3, 1.5), trade(4, 10))
+    maker.advance(100)
+    maker.said()
+    assert maker.aggregator.statistics.holes_given_up == 1
+    maker.add(trade(5, 3600))
+    assert ("1h", 0, "gap", 0, 3) in maker.said()
+
+
+def test_sums_are_exact_whatever_the_callers_decimal_context(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    price, size = "0.000012345678901234", "98765432109876543.12345678"
+    with localcontext() as context:
+        context.prec = 5
+        maker.add(trade(1, 1, price, size), trade(2, 1.5, price, size), trade(3, 2))
+        (bar,) = maker.out
+    with localcontext() as context:
+        context.prec = 100
+        assert bar.volume == 2 * Decimal(size)
+        assert bar.quote_volume == 2 * Decimal(size) * Decimal(price)
+
+
+def test_one_trade_from_the_future_does_not_close_the_bars_of_today(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(trade(1, 0.5), trade(2, 1.5))
+    future = attrs.evolve(trade(3, 10**6), received_ns=round(1.6 * SECOND))
+    maker.add(future)
+    maker.said()
+    maker.add(*(trade(first, 60 + first) for first in range(4, 8)))
+    assert {row[3] for row in maker.said()} == {0}
+
+
+def test_unknown_timeframes_are_refused(stream: Subscription) -> None:
+    with pytest.raises(UnknownTimeframe, match="found '2m'"):
+        CandleAggregator(stream, ["2m"])
+
+
+def test_closed_bars_are_not_kept_for_ever(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1m")
+    maker.add(*(trade(first, first * 0.9) for first in range(1, 6000)))
+    assert len(maker.aggregator.snapshot()) < 10_000
+    assert maker.aggregator.kept_bars() < 1_000

@@ -1,0 +1,111 @@
+"""A full disk stops nothing for good: what waits is kept, bounded, and stored later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from tapeline.clock import SystemClock
+from tapeline.errors import JournalFull
+from tapeline.journal import Journal, JournalSettings
+from tapeline.model import RawMessage
+from tapeline.testing import InlineExecutor
+
+pytestmark = pytest.mark.anyio
+
+TINY = JournalSettings(
+    commit_ms=0.1,
+    lazy_s=0.005,
+    retry_s=0.005,
+    max_file_bytes=40 * 4_096,
+    memory_bytes=200_000,
+)
+
+
+async def until_full(journal: Journal, stream: Any) -> list[RawMessage]:
+    """Append large rows until the disk refuses; returns all of them."""
+    messages = []
+    with anyio.fail_after(5):
+        while not journal.full:
+            messages.append(RawMessage(stream, len(messages), "x" * 6_000))
+            journal.append([messages[-1]])
+            await anyio.sleep(0.002)
+    return messages
+
+
+async def test_a_full_disk_is_told_and_the_rows_wait(
+    open_journal: Any, stream: Any
+) -> None:
+    async with open_journal(TINY) as journal:
+        journal.register_sink("local", None)
+        messages = await until_full(journal, stream)
+        assert "full" in str(journal.statistics()["disk_error"])
+        assert journal.pending_bytes > 0
+        assert journal.committed < journal.last
+        journal.advance_cursor("local", journal.committed)
+        with anyio.fail_after(5):
+            await journal.wait_committed(journal.last)
+        assert not journal.full
+        assert journal.pending_bytes == 0
+        assert journal.statistics()["disk_error"] == ""
+        rest = [row async for row in journal.read_from(journal.floor)]
+        assert rest[-1][1] == [messages[-1]]
+
+
+async def test_nothing_is_lost_or_doubled_over_a_full_disk(
+    open_journal: Any, stream: Any
+) -> None:
+    async with open_journal(TINY) as journal:
+        after = journal.register_sink("local", None)
+        messages = await until_full(journal, stream)
+        seen = []
+        with anyio.fail_after(10):
+            while len(seen) < len(messages) + 20:
+                if len(messages) < 100 and not journal.full:
+                    messages.append(RawMessage(stream, len(messages), "y" * 100))
+                    journal.append([messages[-1]])
+                batch = await journal.next_batch(after, 3, sink="local")
+                if batch is None:
+                    if len(messages) >= 100 and after == journal.last:
+                        break
+                    await anyio.sleep(0.002)
+                    continue
+                seen += [record for _, _, record in batch.records()]
+                after = batch.last_position
+                journal.advance_cursor("local", after)
+        assert seen == messages
+
+
+async def test_memory_for_what_waits_is_bounded(open_journal: Any, stream: Any) -> None:
+    async with open_journal(TINY) as journal:
+        await until_full(journal, stream)
+        with pytest.raises(JournalFull, match="200000 bytes"):
+            while True:
+                journal.append([RawMessage(stream, 0, "x" * 6_000)])
+        assert journal.pressure >= 1
+        assert journal.pending_bytes < 220_000
+        journal.retain_sinks(())
+        # Room comes back when the disk has some again.
+        journal._store.limit(None)
+        with anyio.fail_after(5):
+            await journal.wait_committed(journal.last)
+        assert journal.pressure == 0
+
+
+async def test_closing_on_a_full_disk_says_what_is_not_stored(
+    tmp_path: Path, stream: Any
+) -> None:
+    journal = await Journal.open(
+        tmp_path, clock=SystemClock(), executor=InlineExecutor(), settings=TINY
+    )
+    journal.append([RawMessage(stream, 0, "small")])
+    journal.append([RawMessage(stream, 1, "x" * 190_000)])
+    with pytest.raises(JournalFull, match="2 rows"):
+        await journal.aclose()
+    reopened = await Journal.open(
+        tmp_path, clock=SystemClock(), executor=InlineExecutor(), settings=TINY
+    )
+    await reopened.aclose()

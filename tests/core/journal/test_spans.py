@@ -1,0 +1,84 @@
+"""Headers add up, and become gaps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapeline.journal import Spans, encode
+from tapeline.journal.spans import merge_runs
+from tapeline.model import Subscription
+
+RUNS = st.lists(
+    st.tuples(st.integers(0, 500), st.integers(0, 5)).map(lambda r: (r[0], r[0] + r[1]))
+)
+
+
+def ids(runs: list[tuple[int, int]]) -> set[int]:
+    return {n for first, last in runs for n in range(first, last + 1)}
+
+
+@given(RUNS)
+def test_merged_runs_hold_the_same_ids_and_are_disjoint(
+    runs: list[tuple[int, int]],
+) -> None:
+    merged = merge_runs(runs, limit=10**6)
+    assert ids(merged) == ids(runs)
+    assert all(a[1] + 1 < b[0] for a, b in zip(merged, merged[1:], strict=False))
+
+
+@given(RUNS, st.integers(1, 5))
+def test_too_many_runs_are_joined_without_losing_an_id(
+    runs: list[tuple[int, int]], limit: int
+) -> None:
+    merged = merge_runs(runs, limit)
+    assert len(merged) <= limit
+    assert ids(merged) >= ids(runs)
+
+
+def test_joining_closes_the_smallest_holes() -> None:
+    assert merge_runs([(1, 1), (3, 3), (100, 100)], 2) == [(1, 3), (100, 100)]
+
+
+def test_gaps_name_exactly_the_ids_that_the_rows_held(
+    make_trade: Any, make_ticker: Any, stream: Subscription
+) -> None:
+    spans = Spans()
+    spans.add(encode([make_trade(n) for n in (1, 2, 3)])[0])
+    spans.add(encode([make_trade(n) for n in (4, 9)] + [make_ticker(5)])[0])
+    gaps = spans.gaps(cause="quota", sink="local", detected_ns=8)
+    assert [(g.from_id, g.to_id) for g in gaps if g.stream == stream] == [
+        (1, 4),
+        (9, 9),
+    ]
+    (ticker,) = [g for g in gaps if g.stream != stream]
+    assert (ticker.from_id, ticker.from_ns) == (None, make_ticker(5).exchange_ns)
+    assert {(g.cause, g.for_sink, g.state) for g in gaps} == {
+        ("quota", "local", "unrecoverable")
+    }
+    assert len({g.gap_id for g in gaps}) == 3
+
+
+def test_the_same_loss_has_the_same_gap_id_when_it_grew(
+    make_trade: Any, stream: Subscription
+) -> None:
+    spans = Spans()
+    spans.add(encode([make_trade(1)])[0])
+    before = spans.gaps(cause="quota", sink="local", detected_ns=8)
+    spans.add(encode([make_trade(2)])[0])
+    after = spans.gaps(cause="quota", sink="local", detected_ns=9, revision=2)
+    assert [g.gap_id for g in before] == [g.gap_id for g in after]
+    elsewhere = spans.gaps(cause="quota", sink="other", detected_ns=9)
+    assert after[0].gap_id != elsewhere[0].gap_id
+
+
+def test_lost_bars_of_a_trade_stream_are_a_gap_in_candles(make_candle: Any) -> None:
+    spans = Spans()
+    spans.add(encode([make_candle(60), make_candle(120)])[0])
+    (gap,) = spans.gaps(cause="quota", sink="local", detected_ns=8)
+    assert gap.stream.data_type == "candle"
+    assert gap.stream == attrs.evolve(gap.stream, data_type="candle")
+    assert (gap.from_id, gap.from_ns, gap.to_ns) == (None, 60, 120)
