@@ -7,30 +7,36 @@ into typed structs. The goal is at most 4.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import anyio
+import anyio.lowlevel
 import msgspec
 from harness import compare
-from tapeline_okx import OkxAdapter, OkxConfig
 
+from tapeline.clock import Now
 from tapeline.delivery import LiveFanOut
 from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
-from tapeline.model import MarketDataPoint, Subscription
+from tapeline.model import Channel, MarketDataPoint, Subscription
 from tapeline.plugins import bind_session
 from tapeline.runtime import Pipeline
 from tapeline.transport import Inbox, StreamOpened
+from tapeline_okx import OkxAdapter, OkxConfig
 
 FRAMES = 10_000
+BURST = 50
 START_MS = 1_700_000_000_000
 
 
 class _Arg(msgspec.Struct):
     channel: str
-    instId: str  # noqa: N815 - the wire's spelling
+    instId: str
 
 
 class _Trade(msgspec.Struct):
-    instId: str  # noqa: N815 - the wire's spelling
-    tradeId: str  # noqa: N815 - the wire's spelling
+    instId: str
+    tradeId: str
     px: str
     sz: str
     side: str
@@ -65,6 +71,35 @@ def trade_frames(count: int = FRAMES, seed: int = 1) -> list[bytes]:
     return frames
 
 
+async def _collect(
+    parse: Callable[[bytes, int], Sequence[Any]],
+    frames: list[bytes],
+    stream: Subscription,
+    channel: Channel,
+    timeframes: tuple[str, ...],
+) -> None:
+    """The way of a message, from the frame to a synchronous callback."""
+    received: list[MarketDataPoint] = []
+    inbox = Inbox()
+    pipeline = Pipeline(StreamLedger(IntegritySettings(), GapIds(1)))
+    pipeline.register(stream, channel, timeframes=timeframes)
+    live = LiveFanOut()
+    live.add("trade", received.append, name="benchmark")
+    inbox.put(StreamOpened(stream, 1, 1))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(live.run)
+        # Frames come in bursts; the loop hands them on once a turn.
+        for begin in range(0, len(frames), BURST):
+            for frame in frames[begin : begin + BURST]:
+                inbox.items.extend(parse(frame, 1))
+            live.publish(pipeline.process(inbox.swap(), 1).live)
+            await anyio.lowlevel.checkpoint()
+        await live.drain(10.0)
+        tasks.cancel_scope.cancel()
+    if len(received) != len(frames):
+        raise RuntimeError(f"expected {len(frames)} events, found {len(received)}")
+
+
 def main() -> None:
     """Print the table."""
     frames = trade_frames()
@@ -76,12 +111,9 @@ def main() -> None:
         "okx", "spot", "BTC-USDT", "trade", channel.name, channel.id_kind
     )
     route = adapter.route(config, None, stream)
-    from tapeline.clock import Now
-
     now = Now(0, 0, 0)
-    received: list[MarketDataPoint] = []
 
-    def session_parse():  # type: ignore[no-untyped-def]
+    def session_parse() -> Callable[[bytes, int], Sequence[Any]]:
         session = adapter.session(config, {}, route)
         bound = bind_session(session)
         bound.connect(now, None)
@@ -98,22 +130,7 @@ def main() -> None:
             parse(frame, 1)
 
     def to_callback(timeframes: tuple[str, ...] = ()) -> None:
-        parse = session_parse()
-        inbox = Inbox()
-        pipeline = Pipeline(StreamLedger(IntegritySettings(), GapIds(1)))
-        pipeline.register(stream, channel, timeframes=timeframes)
-        live = LiveFanOut()
-        received.clear()
-        live.add("trade", received.append, name="benchmark")
-        inbox.put(StreamOpened(stream, 1, 1))
-        # Frames come in bursts; the loop hands them on once a turn.
-        for begin in range(0, len(frames), 50):
-            for frame in frames[begin : begin + 50]:
-                inbox.items.extend(parse(frame, 1))
-            out = pipeline.process(inbox.swap(), 1)
-            live.publish(out.live)
-            live.deliver_now()
-        assert len(received) == len(frames), len(received)
+        anyio.run(_collect, session_parse(), frames, stream, channel, timeframes)
 
     compare(
         f"OKX trade, {len(frames[0])} B",

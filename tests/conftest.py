@@ -15,6 +15,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long `tapeline run` is watched under random disconnects",
     )
     group.addoption(
+        "--seeds", type=int, default=25, help="random fault mixes on the virtual clock"
+    )
+    group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"
     )
 

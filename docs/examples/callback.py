@@ -1,5 +1,7 @@
 """Print trades of a simulated OKX for two seconds; nothing is written to disk."""
 
+import time
+
 import anyio
 
 from tapeline import DataType, create_collector
@@ -12,7 +14,7 @@ def show(trade):
 
 
 async def main(seconds: float = 2.0) -> None:
-    simulator = OkxAdapter().simulator(Market(seed=1))
+    simulator = OkxAdapter().simulator(Market(seed=1, start_ns=time.time_ns()))
     async with LoopbackServer(simulator) as server:
         collector = create_collector(
             "okx",

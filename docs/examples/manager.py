@@ -1,5 +1,7 @@
 """Store trades and candles of two symbols, one collector each, for a few seconds."""
 
+import time
+
 import anyio
 
 from tapeline import CollectorManager, DataType, create_collector
@@ -8,8 +10,8 @@ from tapeline_okx import OkxAdapter
 
 
 async def main(seconds: float = 3.0, path: str = "data/market.db") -> None:
-    simulator = OkxAdapter().simulator(Market(seed=1, rate_hz=20))
-    async with LoopbackServer(simulator) as server:
+    market = Market(seed=1, rate_hz=20, start_ns=time.time_ns())
+    async with LoopbackServer(OkxAdapter().simulator(market)) as server:
         manager = CollectorManager(sinks=[{"use": "sqlite", "path": path}])
         for symbol in ("BTC-USDT", "ETH-USDT"):
             collector = create_collector(
@@ -27,6 +29,7 @@ async def main(seconds: float = 3.0, path: str = "data/market.db") -> None:
         await manager.start()
         await anyio.sleep(seconds)
         manager.disable_collector("okx_eth_usdt")
+        await anyio.sleep(0.5)
         print(manager.get_running_collectors())
         await manager.stop()
 

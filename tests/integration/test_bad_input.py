@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -71,7 +72,10 @@ def test_every_problem_is_named_at_once(tapeline: Any, tmp_path: Path) -> None:
     [
         (("check", "missing.toml"), "missing.toml"),
         (("run", "missing.toml"), "missing.toml"),
-        (("replay", "missing.gz", "--exchange", "okx", "--database", "x.db"), "missing"),
+        (
+            ("replay", "missing.gz", "--exchange", "okx", "--database", "x.db"),
+            "missing",
+        ),
         (("replay", "x", "--exchange", "kraken", "--database", "x.db"), "kraken"),
         (("simulate", "kraken"), "kraken"),
         (("verify", "--database", "missing.db"), "missing.db"),
@@ -124,13 +128,22 @@ def test_a_port_in_use_is_named(tapeline: Any) -> None:
 def test_a_damaged_recording_stores_nothing(
     tapeline: Any, tmp_path: Path, kind: str
 ) -> None:
-    lines = "".join(
-        '{"t": %d, "n": %d, "raw": "{\\"arg\\":{\\"channel\\":\\"trades\\",'
-        '\\"instId\\":\\"BTC-USDT\\"},\\"data\\":[{\\"instId\\":\\"BTC-USDT\\",'
-        '\\"tradeId\\":\\"%d\\",\\"px\\":\\"1.5\\",\\"sz\\":\\"2\\",\\"side\\":'
-        '\\"buy\\",\\"ts\\":\\"1700000000000\\",\\"count\\":\\"1\\"}]}"}\n'
-        % (number, number, number)
+    trade = {
+        "instId": "BTC-USDT",
+        "px": "1.5",
+        "sz": "2",
+        "side": "buy",
+        "ts": "1700000000000",
+        "count": "1",
+    }
+    arg = {"channel": "trades", "instId": "BTC-USDT"}
+    frames = [
+        json.dumps({"arg": arg, "data": [{**trade, "tradeId": str(number)}]})
         for number in range(1, 400)
+    ]
+    lines = "".join(
+        json.dumps({"t": number, "n": number, "raw": raw}) + "\n"
+        for number, raw in enumerate(frames)
     ).encode()
     packed = gzip.compress(lines)
     path = tmp_path / "recording.jsonl.gz"

@@ -252,7 +252,8 @@ def test_status_and_health_have_the_promised_keys_and_are_json_ready(
         assert status["statistics"].keys() == STATISTICS_KEYS
         assert health.keys() == HEALTH_STATUS_KEYS
         json.dumps([status, health])
-        assert health["is_healthy"] and health["is_running"]
+        assert health["is_healthy"]
+        assert health["is_running"]
         assert status["statistics"]["uptime_seconds"] == pytest.approx(3.0, abs=0.1)
         assert status["statistics"]["last_message_time"].endswith("+00:00")
 

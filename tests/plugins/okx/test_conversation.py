@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,8 +30,10 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.testing import START_NS, Ledger, Market
-from tapeline_okx.simulator import DEFAULT_KEY, OkxSimulator
+from tapeline_okx.simulator import OkxSimulator
+from tapeline_okx.simulator_account import DEFAULT_KEY
 
+D = Decimal
 SECOND = 10**9
 
 
@@ -204,18 +207,13 @@ def test_backfill_finds_every_fill_that_the_ledger_has(talk: Any, streams: Any) 
     while (fetch := backfill.next()) is not None:
         trades += backfill.read(found.fetch(fetch.request)).trades
     expected = {
-        fill.id: (fill.price, fill.size, fill.side, fill.exchange_ns)
+        fill.id: (D(fill.price), D(fill.size), fill.side, fill.exchange_ns)
         for fill in found.ledger.fills
         if (fill.market, fill.symbol) == ("spot", "BTC-USDT") and low <= fill.id <= high
     }
     assert len(trades) == len(expected) > 200
     assert expected == {
-        trade.last_id: (
-            str(trade.price),
-            str(trade.size),
-            trade.side,
-            trade.exchange_ns,
-        )
+        trade.last_id: (trade.price, trade.size, trade.side, trade.exchange_ns)
         for trade in trades
     }
     assert found.venue.police.total == 0

@@ -137,6 +137,18 @@ def test_an_error_about_nothing_we_asked_has_no_stream(connect: Any) -> None:
     assert connect().parse(error("60012")) == [Rejected(None, "60012", "no")]
 
 
+def test_an_error_for_an_answered_request_blames_no_other(
+    connect: Any, streams: Any
+) -> None:
+    connection = connect()
+    (first,) = connection.subscribe(streams("trades"))
+    connection.acknowledge(first)
+    (second,) = connection.subscribe(streams("tickers"))
+    reply = connection.parse(error("60018", id=id_of(first)))
+    assert reply == [Rejected(None, "60018", "no")]
+    assert connection.acknowledge(second) == [Acked(streams("tickers"))]
+
+
 def test_codes_decide_and_texts_do_not(connect: Any, streams: Any) -> None:
     connection = connect()
     (send,) = connection.subscribe(streams("trades"))

@@ -254,18 +254,16 @@ class CandleAggregator:
         self._silent = False
 
     def _refold_candle(self, candle: Candle, series: Series) -> None:
-        if candle.state != PARTIAL:
-            end_ns = candle.open_ns + series.width
-            self._close(end_ns, end_ns + self._settings.close_grace_ns)
-        bar = series.closed.get(candle.open_ns)
-        if bar is None and candle.open_ns in series.open:
-            bar = series.open[candle.open_ns]
+        end_ns = candle.open_ns + series.width
+        if candle.state != PARTIAL and end_ns > self._ladder.closed_until_ns:
+            # It was closed then, whatever holes look like without the clock.
+            self._close_until(end_ns)
+        bar = series.closed.get(candle.open_ns) or series.open.get(candle.open_ns)
         if bar is None:
-            if candle.state == PARTIAL and candle.trades_count:
-                # Given out by flush, before anything was folded into it.
-                bar = series.opening(candle.open_ns)
-            else:
+            if end_ns <= self._ladder.closed_until_ns:
                 return
+            # Given out by flush, before anything was folded into it.
+            bar = series.opening(candle.open_ns)
         bar.sent_revision = candle.revision
         bar.sent_state = candle.state
         bar.was_gap = bar.was_gap or candle.state == GAP
@@ -323,12 +321,15 @@ class CandleAggregator:
             until_ns = self._holes.settled_limit_ns(until_ns, settled_ns)
         if until_ns <= self._ladder.closed_until_ns:
             return False
+        self._close_until(until_ns)
+        return True
+
+    def _close_until(self, until_ns: int) -> None:
         self._ladder.close(until_ns)
         if self._settings.fill_empty and self._live_ns is not None:
             self._ladder.fill_empty(self._live_ns)
         if self._end_ns <= until_ns:
             self._open_ns = self._end_ns = 0
-        return True
 
     def _recheck_at(self, at_ns: int) -> None:
         if self._recheck_ns is None or at_ns < self._recheck_ns:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tapeline.candles.bars import Bar
 from tapeline.candles.holes import TimeHoles
+from tapeline.model import GAP
 
 
 class Series:
@@ -91,9 +92,10 @@ class Series:
         return made
 
     def worth_keeping(self, recent_ns: int, holes: TimeHoles) -> list[Bar]:
-        """Closed bars that a trade may still revise.
+        """Closed bars that may still be revised.
 
         The last two are, whatever their age: the next hole begins in one of them.
+        One given out as a gap waits for its repair to be said.
         """
         newest = sorted(self.closed)[-2:]
         return [
@@ -101,6 +103,7 @@ class Series:
             for open_ns, bar in self.closed.items()
             if bar.end_ns > recent_ns
             or bar.changed
+            or (bar.sent_state == GAP and not bar.lost)
             or open_ns in newest
             or holes.touches(bar.open_ns, bar.end_ns)
         ]

@@ -254,7 +254,8 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         f"{summary['duplicates']:,} duplicates dropped"
     )
     say(
-        f"{summary['candles_stored']:,} candles, {summary['tickers_stored']:,} tickers, "
+        f"{summary['candles_stored']:,} candles, "
+        f"{summary['tickers_stored']:,} tickers, "
         f"{summary['books_stored']:,} books; {summary['reconnects']} reconnects, "
         f"{summary['limit_violations']} limit violations"
     )

@@ -15,7 +15,14 @@ from tapeline.clock import SystemClock
 from tapeline.errors import UsageError
 from tapeline.hookspecs import ExchangeAdapter, SimulatedExchange
 from tapeline.plugins import PluginRegistry
-from tapeline.testing import Fault, Ledger, LoopbackServer, Market, load_faults
+from tapeline.testing import (
+    Fault,
+    Ledger,
+    LoopbackServer,
+    Market,
+    SimulatorBase,
+    load_faults,
+)
 
 HISTORY_NS = 60 * 10**9
 
@@ -87,3 +94,10 @@ async def _serve(exchange: str, simulator: SimulatedExchange, port: int) -> None
         async with anyio.create_task_group() as tasks:
             # Until a signal comes: it serves for as long as somebody wants it.
             await wait_for_signal(tasks.cancel_scope)
+    if isinstance(simulator, SimulatorBase):
+        say(
+            f"{simulator.emitted} fills, {simulator.opened} connections, "
+            f"{simulator.police.total} limit violations by clients"
+        )
+        for name, count in sorted(simulator.police.violations.items()):
+            say(f"violated {name}: {count}")

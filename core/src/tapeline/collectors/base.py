@@ -419,9 +419,9 @@ class BaseDataCollector(abc.ABC):
             issues.append(f"the collector is {self.status.value}{reason}")
         silence = self._age_s(self._data_ns)
         limit = self._defaults.max_silence_duration_s
-        if self.status is CollectorStatus.RUNNING and silence is not None:
-            if silence > limit:
-                issues.append(f"no data for {silence:.0f} s, more than {limit:.0f} s")
+        running = self.status is CollectorStatus.RUNNING
+        if running and silence is not None and silence > limit:
+            issues.append(f"no data for {silence:.0f} s, more than {limit:.0f} s")
         if not self._check_connection_health():
             issues.append("the connection is not healthy")
         return issues
@@ -451,7 +451,11 @@ class BaseDataCollector(abc.ABC):
     def validate_ohlcv_data(
         self, data: Mapping[str, Any], symbol: str, timeframe: str
     ) -> OHLCVData:
-        """The bar in *data*, exact; raises ``DataValidationError`` naming all faults."""
+        """The bar in *data*, exact.
+
+        Raises:
+            DataValidationError: every violation is named.
+        """
         return validate_ohlcv_data(data, symbol, timeframe)
 
     def _log_debug(self, message: str) -> None:

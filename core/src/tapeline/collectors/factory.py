@@ -108,20 +108,18 @@ def _problems(config: ExchangeCollectorConfig) -> list[tuple[str, str]]:
             problems.append(
                 (
                     "symbol",
-                    f"expected a symbol that {config.exchange} lists, found "
-                    f"{symbol!r}{did_you_mean(symbol, known)}",
+                    (
+                        f"expected a symbol that {config.exchange} lists, found "
+                        f"{symbol!r}{did_you_mean(symbol, known)}"
+                    ),
                 )
             )
     offered = ExchangeFactory.get_supported_data_types(config.exchange)
-    for data_type in config.data_types:
-        if str(data_type) not in offered:
-            problems.append(
-                (
-                    "data_types",
-                    f"expected data types out of {', '.join(offered)}, found "
-                    f"{str(data_type)!r}{did_you_mean(str(data_type), offered)}",
-                )
-            )
+    problems += [
+        ("data_types", _not_offered(str(data_type), offered))
+        for data_type in config.data_types
+        if str(data_type) not in offered
+    ]
     if config.health_check_interval <= 0:
         problems.append(
             (
@@ -134,3 +132,10 @@ def _problems(config: ExchangeCollectorConfig) -> list[tuple[str, str]]:
     except ConfigError as error:
         problems += error.problems
     return problems
+
+
+def _not_offered(data_type: str, offered: Sequence[str]) -> str:
+    return (
+        f"expected data types out of {', '.join(offered)}, found {data_type!r}"
+        f"{did_you_mean(data_type, offered)}"
+    )

@@ -76,9 +76,11 @@ def _timeframes(
     value = rest.pop(key, ())
     if isinstance(value, str):
         value = [value]
-    for timeframe in value:
-        if timeframe not in TIMEFRAMES:
-            problems.append((key, str(UnknownTimeframe(timeframe, tuple(TIMEFRAMES)))))
+    problems += [
+        (key, str(UnknownTimeframe(timeframe, tuple(TIMEFRAMES))))
+        for timeframe in value
+        if timeframe not in TIMEFRAMES
+    ]
     return list(value)
 
 

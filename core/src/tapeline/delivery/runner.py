@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from tapeline.clock import Clock, now
 from tapeline.delivery.accepting import Filter
@@ -20,7 +21,7 @@ from tapeline.delivery.dead_letters import (
 )
 from tapeline.delivery.settings import Backoff, RunnerSettings
 from tapeline.delivery.source import BatchSource
-from tapeline.errors import JournalError, SinkRejected, SinkUnavailable
+from tapeline.errors import ContractError, JournalError, SinkRejected, SinkUnavailable
 from tapeline.hookspecs import Sink
 from tapeline.model import Batch, Gap, Part, Record, StatusChange
 
@@ -96,9 +97,18 @@ class SinkRunner:
         return self._letters.newest()
 
     async def run(self) -> None:
-        """Feed the sink until it is stopped, or fails for good."""
+        """Feed the sink until it is stopped, or fails for good.
+
+        Raises:
+            ContractError: it runs already.
+        """
+        if self._done.is_set():
+            return
         if self._started:
-            raise RuntimeError("expected a runner to be run once, found it run again")
+            raise ContractError(
+                f"expected the runner of sink {self.name!r} to be run once, found it "
+                "run again; make a new one"
+            )
         self._started = True
         try:
             async with anyio.create_task_group() as tasks:
@@ -120,6 +130,9 @@ class SinkRunner:
         """Flush what is committed by now, within *deadline_s* seconds, and close."""
         if self._target is None:
             self._target = self._journal.committed
+        if not self._started:
+            # A task that was started just now has its first turn.
+            await anyio.lowlevel.checkpoint()
         if not self._started:
             self._started = True
             await self._close()
@@ -323,6 +336,8 @@ class SinkRunner:
         Raises:
             _Abandoned: the stop's deadline and its grace are over.
         """
+        # A cancelled owner gets no further call; one that runs already ends.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         self._idle = anyio.Event()
         try:
             with anyio.CancelScope(shield=True) as self._write_scope:

@@ -13,7 +13,7 @@ from tapeline.clock import Clock
 from tapeline.errors import JournalError
 from tapeline.journal.backlog import Backlog
 from tapeline.journal.codec import encode
-from tapeline.journal.journal import first_position
+from tapeline.journal.files import first_position
 from tapeline.journal.losses import QUOTA, Loss
 from tapeline.journal.readers import Readers
 from tapeline.journal.recovery import DamageReport

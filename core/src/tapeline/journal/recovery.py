@@ -17,14 +17,14 @@ import msgspec
 
 from tapeline.errors import JournalError, JournalFull
 from tapeline.journal.rows import Commit, RowTuple, State, head_is_good, text_crc
-from tapeline.journal.store import (
+from tapeline.journal.sqlite import (
     ROW_COLUMNS,
     VERSION,
     DamagedFile,
-    Store,
     connect,
     is_refusal,
 )
+from tapeline.journal.store import Store
 
 _COPY_ROWS = 500
 # All that reading foreign bytes can raise; what the disk refuses is told apart.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,85 +21,20 @@ from tapeline.journal.rows import (
     text_crc,
 )
 from tapeline.journal.spans import Spans, has_facts
+from tapeline.journal.sqlite import (
+    PAGE_BYTES,
+    ROW_COLUMNS,
+    SCHEMA,
+    VERSION,
+    DamagedFile,
+    Transaction,
+    connect,
+)
+from tapeline.journal.trimming import trim
 from tapeline.model import Part, Record
 
-VERSION = 1
-_PAGE_BYTES = 4_096
-_CHUNK_ROWS = 2_000
-_MAX_CHUNKS = 256
 _QUICK_CHECK_BYTES = 128 * 2**20
 _FREE_PAGES = 1_024
-
-SCHEMA = {
-    "meta": "CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT, crc INTEGER)",
-    "outbox": (
-        "CREATE TABLE outbox(position INTEGER PRIMARY KEY, nbytes INTEGER, "
-        "wall_ns INTEGER, head_crc INTEGER, crc INTEGER, headers BLOB, payload BLOB)"
-    ),
-    "cursors": (
-        "CREATE TABLE cursors(sink TEXT PRIMARY KEY, position INTEGER, crc INTEGER)"
-    ),
-    "checkpoints": (
-        "CREATE TABLE checkpoints(name TEXT PRIMARY KEY, position INTEGER, "
-        "payload BLOB, crc INTEGER)"
-    ),
-    "bans": "CREATE TABLE bans(scope TEXT PRIMARY KEY, until_ns INTEGER, crc INTEGER)",
-    "trimmed": (
-        "CREATE TABLE trimmed(last_position INTEGER PRIMARY KEY, "
-        "first_position INTEGER, nrows INTEGER, headers BLOB, crc INTEGER)"
-    ),
-    "given_up": (
-        "CREATE TABLE given_up(sink TEXT, after INTEGER, position INTEGER, "
-        "cause TEXT, revision INTEGER, nrows INTEGER, headers BLOB, facts BLOB, "
-        "crc INTEGER, PRIMARY KEY(sink, position))"
-    ),
-}
-ROW_COLUMNS = "position, nbytes, wall_ns, head_crc, crc, headers, payload"
-
-
-class DamagedFile(Exception):
-    """The file is not a journal that we wrote; it has to be salvaged."""
-
-
-def is_corrupt(error: Exception) -> bool:
-    """True when SQLite is sure that the file's content is bad."""
-    if isinstance(error, UnicodeError):
-        return True
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
-def is_refusal(error: BaseException) -> bool:
-    """True when the disk or the system refuses; the content may be good."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_INTERRUPT,
-    )
-
-
-def connect(path: Path, max_file_bytes: int | None = None) -> sqlite3.Connection:
-    """A connection with our durability: WAL, and every commit on the disk."""
-    connection = sqlite3.connect(
-        path, timeout=5.0, isolation_level=None, check_same_thread=False
-    )
-    try:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        if max_file_bytes is not None:
-            pages = max(1, max_file_bytes // _PAGE_BYTES)
-            connection.execute(f"PRAGMA max_page_count={pages}")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 class Store:
@@ -224,7 +158,9 @@ class Store:
                 run("DELETE FROM given_up WHERE sink=?", (sink,))
             chunks = list(self.chunks)
             if commit.trim_to is not None:
-                trimmed = self._trim(commit.trim_to, commit.trim_rows, chunks)
+                trimmed = trim(
+                    self._connection, commit.trim_to, commit.trim_rows, chunks
+                )
         self.chunks = chunks
         if trimmed is not None:
             self._shrink()
@@ -315,7 +251,7 @@ class Store:
     def limit(self, max_file_bytes: int | None) -> None:
         """Change the hard limit of the file."""
         self._max_file_bytes = max_file_bytes
-        pages = 2**31 - 1 if max_file_bytes is None else max_file_bytes // _PAGE_BYTES
+        pages = 2**31 - 1 if max_file_bytes is None else max_file_bytes // PAGE_BYTES
         self._connection.execute(f"PRAGMA max_page_count={max(1, pages)}")
 
     def file_bytes(self) -> int:
@@ -335,8 +271,8 @@ class Store:
         finally:
             self._connection.close()
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection)
+    def _transaction(self) -> Transaction:
+        return Transaction(self._connection)
 
     def _part(self, row: RowTuple) -> StoredPart:
         """The row's records; gaps from its headers when its payload is bad."""
@@ -401,105 +337,11 @@ class Store:
             (*values, text_crc(*values)),
         )
 
-    def _trim(self, upto: int, limit: int, chunks: list[Chunk]) -> Trimmed | None:
-        """Remove rows, oldest first, and keep what their headers say."""
-        run = self._connection.execute
-        spans = Spans()
-        first = last = None
-        rows = nbytes = 0
-        for row in run(
-            "SELECT position, nbytes, wall_ns, head_crc, crc, headers, x'' FROM outbox "
-            "WHERE position <= ? ORDER BY position LIMIT ?",
-            (upto, limit),
-        ):
-            first = row[0] if first is None else first
-            last = row[0]
-            rows += 1
-            nbytes += row[1]
-            if head_is_good(row):
-                spans.add(row[5])
-        if first is None or last is None:
-            return None
-        run("DELETE FROM outbox WHERE position <= ?", (last,))
-        added = rows
-        if chunks and chunks[-1].rows < _CHUNK_ROWS:
-            tail = chunks.pop()
-            spans.add(tail.headers)
-            first = tail.first_position
-            added += tail.rows
-            run("DELETE FROM trimmed WHERE last_position=?", (tail.last_position,))
-        self._put_chunk(Chunk(first, last, added, spans.encoded()), chunks)
-        if len(chunks) > _MAX_CHUNKS:
-            self._join_oldest(chunks)
-        return Trimmed(last, rows, nbytes)
-
-    def _join_oldest(self, chunks: list[Chunk]) -> None:
-        older, newer = chunks[0], chunks[1]
-        spans = Spans()
-        spans.add(older.headers)
-        spans.add(newer.headers)
-        joined = Chunk(
-            older.first_position,
-            newer.last_position,
-            older.rows + newer.rows,
-            spans.encoded(),
-        )
-        self._connection.execute(
-            "DELETE FROM trimmed WHERE last_position=?", (older.last_position,)
-        )
-        rest = chunks[2:]
-        chunks.clear()
-        self._put_chunk(joined, chunks)
-        chunks.extend(rest)
-
-    def _put_chunk(self, chunk: Chunk, chunks: list[Chunk]) -> None:
-        values = (
-            chunk.last_position,
-            chunk.first_position,
-            chunk.rows,
-            chunk.headers,
-        )
-        self._connection.execute(
-            "INSERT OR REPLACE INTO trimmed VALUES (?,?,?,?,?)",
-            (*values, text_crc(*values)),
-        )
-        chunks.append(chunk)
-
     def _shrink(self) -> None:
         """Give pages back to the disk, a few at a time."""
         free = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
         if free > _FREE_PAGES:
             self._connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
-
-
-class _Transaction:
-    """``BEGIN IMMEDIATE`` … ``COMMIT``, rolled back on any error."""
-
-    __slots__ = ("_connection",)
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            try:
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-        else:
-            self._roll_back()
-
-    def _roll_back(self) -> None:
-        # SQLite has rolled back already after some errors; the first one counts.
-        if self._connection.in_transaction:
-            try:
-                self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                return
 
 
 def part_of(stored: StoredPart) -> Part:

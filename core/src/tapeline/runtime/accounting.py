@@ -226,7 +226,8 @@ def _settle(stream: _Stream) -> None:
             account.unaccounted += missing
             if missing:
                 account.examples.append(
-                    f"ids {hole_first}..{hole_last}: {missing} neither stored nor in a gap"
+                    f"ids {hole_first}..{hole_last}: {missing} neither stored nor "
+                    "in a gap"
                 )
 
 

@@ -116,8 +116,8 @@ class Engine:
         """
         if self.running:
             raise TapelineError(
-                f"expected sinks to be added before start, found sink {settings.name!r} "
-                "added to a running engine; stop it first"
+                "expected sinks to be added before start, found sink "
+                f"{settings.name!r} added to a running engine; stop it first"
             )
         if settings.name in self._sinks:
             raise TapelineError(
@@ -248,7 +248,7 @@ class Engine:
         except Exception as error:  # the owner task: nobody above it could see this
             self.last_error = str(error) or type(error).__name__
             if ready.done():
-                logger.error("engine stopped: %s", self.last_error, exc_info=True)
+                logger.exception("engine stopped: %s", self.last_error)
             else:
                 ready.set_exception(error)
         finally:

@@ -137,9 +137,7 @@ class Pipeline:
         state = self.streams.get(subscription)
         if state is None:
             self.ledger.register(subscription, channel.continuity)
-            state = StreamState(
-                subscription, channel, self.ledger.taker(subscription)
-            )
+            state = StreamState(subscription, channel, self.ledger.taker(subscription))
             self.streams[subscription] = state
         state.raw = state.raw or raw
         if timeframes and subscription.data_type == DataType.TRADE:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
-import anyio
 import attrs
 
 from tapeline.clock import Clock
@@ -97,12 +96,3 @@ class Supervisor:
             self._on_change(
                 StatusChange(part.name, before, state, reason, self._clock.wall_ns())
             )
-
-
-async def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
-    """Poll *condition* every 10 ms; False when *timeout_s* passed first."""
-    with anyio.move_on_after(timeout_s):
-        while not condition():
-            await anyio.sleep(0.01)
-        return True
-    return condition()

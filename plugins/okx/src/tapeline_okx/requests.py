@@ -106,10 +106,10 @@ class Requests:
         return request.op, subscription
 
     def concerned(self, name: object) -> list[str]:
-        """Requests that an error may be about: the one it names, else all open
-        ones that subscribe."""
-        if isinstance(name, str) and name in self._open:
-            return [name]
+        """Requests that an error may be about: the one that it names, if still
+        open; when it names none, all open ones that subscribe."""
+        if isinstance(name, str) and name:
+            return [name] if name in self._open else []
         return [
             other for other, request in self._open.items() if request.op == SUBSCRIBE
         ]

@@ -1,0 +1,320 @@
+"""A durable sink gets everything that was committed, in order, at its own pace."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+
+from tapeline.delivery import RunnerSettings
+from tapeline.model import Coverage, Gap, RawMessage
+from tapeline.testing import run_virtual
+from tapeline.testing.sinks import MemoryDatabase, MemorySink
+
+
+def test_everything_reaches_the_sink_in_order(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            for n in range(100):
+                delivery.journal.append([make_trade(2 * n), make_trade(2 * n + 1)])
+                await delivery.clock.sleep(0.01)
+            await runner.stop(1.0)
+        assert [t.last_id for t in sink.database.trades()] == list(range(200))
+        assert runner.cursor == delivery.journal.last
+        assert not sink.is_open
+
+    run_virtual(main)
+
+
+def test_what_waits_is_written_in_few_batches_within_the_limits(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink, settings=RunnerSettings(max_records=40))
+        for n in range(100):
+            delivery.journal.append([make_trade(n)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await delivery.clock.sleep(1)
+            assert [len(batch) for batch in sink.batches] == [40, 40, 20]
+            await runner.stop(1.0)
+
+    run_virtual(main)
+
+
+def test_a_sink_gets_only_what_it_accepts_and_the_facts(
+    make_delivery: Any, make_trade: Any, make_ticker: Any, stream: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink, ["trade"])
+        mine = Gap(stream, 1, 1, 1, 2, 3, 4, "quota", 5, for_sink="local")
+        foreign = Gap(stream, 2, 1, 1, 2, 3, 4, "quota", 5, for_sink="other")
+        hole = Gap(stream, 3, 1, 1, 2, 3, 4, "disconnect", 5)
+        covered = Coverage(stream, 1, None, 1, 2)
+        raw = RawMessage(stream, 1, "{}")
+        delivery.journal.append([make_ticker(1), hole, mine, foreign])
+        delivery.journal.append([covered, make_trade(1), raw, make_ticker(2)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await runner.stop(1.0)
+        assert sink.database.records() == [hole, mine, covered, make_trade(1), raw]
+
+    run_virtual(main)
+
+
+def test_a_cursor_follows_over_what_the_sink_does_not_accept(
+    make_delivery: Any, make_ticker: Any
+) -> None:
+    """One small write a second at most, and the sink itself knows the position."""
+
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink, ["trade"])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            for n in range(1_000):
+                delivery.journal.append([make_ticker(n)])
+                await delivery.clock.sleep(0.01)
+            await delivery.clock.sleep(1.5)
+            journal = delivery.journal
+            assert sink.database.cursors[journal.journal_id] == journal.last
+            assert delivery.journal.cursor("local") == journal.last
+            assert sink.database.records() == []
+            assert 5 <= sink.writes <= 12
+            await runner.stop(1.0)
+
+    run_virtual(main)
+
+
+def test_an_unavailable_sink_is_opened_again_with_a_capped_backoff(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        sink.open_failures = 30
+        runner = delivery.runner(sink)
+        delivery.journal.append([make_trade(1)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await delivery.clock.sleep(5)
+            assert runner.state == "unavailable"
+            assert "found it down" in runner.reason
+            assert sink.opens >= 4
+            await delivery.clock.sleep(30 * 60)
+            assert runner.state == "running"
+            assert runner.reason == ""
+            assert sink.database.trades() == [make_trade(1)]
+            await runner.stop(1.0)
+        assert [(c.before, c.after) for c in delivery.changes] == [
+            ("starting", "unavailable"),
+            ("unavailable", "running"),
+            ("running", "stopped"),
+        ]
+        assert {c.component for c in delivery.changes} == {"sink local"}
+
+    run_virtual(main)
+
+
+def test_a_sink_that_can_never_open_fails_with_its_reason(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        sink.open_error = ValueError("no such table")
+        runner = delivery.runner(sink)
+        delivery.journal.append([make_trade(1)])
+        with anyio.fail_after(1):
+            await runner.run()
+        assert (runner.state, runner.reason) == ("failed", "no such table")
+        assert sink.closes == 1
+        await runner.stop(1.0)
+        assert runner.state == "failed"
+        assert delivery.journal.lag("local")[0] == 1
+
+    run_virtual(main)
+
+
+def test_the_same_batch_comes_again_until_it_is_stored(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            for n in range(200):
+                if n % 20 == 0:
+                    sink.write_failures = 3
+                if n % 20 == 10:
+                    sink.lost_replies = 1
+                delivery.journal.append([make_trade(n)])
+                await delivery.clock.sleep(0.5)
+            await runner.stop(100)
+        assert [t.last_id for t in sink.database.trades()] == list(range(200))
+        assert runner.status()["retries"] == 40
+
+    run_virtual(main)
+
+
+def test_an_outage_of_hours_ends_by_itself_within_the_longest_pause(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            sink.write_failures = 10**9
+            for n in range(100):
+                delivery.journal.append([make_trade(n)])
+                await delivery.clock.sleep(36)
+            status = runner.status()
+            assert status["state"] == "unavailable"
+            assert status["blocked"]
+            assert not status["healthy"]
+            assert status["lag_rows"] == 100
+            assert 3_500 < status["lag_seconds"] < 3_700  # type: ignore[operator]
+            # Full jitter up to 60 s: about two tries a minute.
+            assert 60 < sink.writes < 240
+            sink.write_failures = 0
+            await delivery.clock.sleep(61)
+            assert len(sink.database.trades()) == 100
+            assert runner.status()["lag_rows"] == 0
+            assert not runner.status()["blocked"]
+            await runner.stop(1.0)
+
+    run_virtual(main)
+
+
+def test_a_dead_sink_does_not_slow_another(make_delivery: Any, make_trade: Any) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        dead, alive = MemorySink(), MemorySink()
+        dead.write_failures = 10**9
+        runners = [delivery.runner(dead, name="dead"), delivery.runner(alive)]
+        async with anyio.create_task_group() as tasks:
+            for runner in runners:
+                tasks.start_soon(runner.run)
+            for n in range(50):
+                delivery.journal.append([make_trade(n)])
+                await delivery.clock.sleep(0.001)
+                assert len(alive.database.trades()) == n + 1
+            for runner in runners:
+                await runner.stop(0.5)
+        assert dead.database.trades() == []
+
+    run_virtual(main)
+
+
+def test_an_unexpected_error_fails_the_sink_and_keeps_its_rows(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        sink.write_error = KeyError("column")
+        runner = delivery.runner(sink)
+        delivery.journal.append([make_trade(1)])
+        await runner.run()
+        assert runner.state == "failed"
+        assert "column" in runner.reason
+        assert delivery.journal.lag("local")[0] == 1
+        sink.write_error = None
+        again = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(again.run)
+            await again.stop(1.0)
+        assert sink.database.trades() == [make_trade(1)]
+
+    run_virtual(main)
+
+
+def test_a_sink_that_fell_behind_the_quota_stores_gaps_and_goes_on(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    """Rows in its hands while they are given up are stored, not declared lost."""
+
+    async def main() -> None:
+        delivery = make_delivery(memory_bytes=20_000)
+        sink = MemorySink()
+        sink.write_failures = 4
+        runner = delivery.runner(sink, settings=RunnerSettings(max_records=10))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            for n in range(400):
+                delivery.journal.append([make_trade(n)])
+                await delivery.clock.sleep(0.01)
+            await runner.stop(100)
+        stored = {t.last_id for t in sink.database.trades()}
+        lost = {
+            n
+            for gap in sink.database.gaps()
+            for n in range(gap.from_id or 0, (gap.to_id or 0) + 1)
+        }
+        assert lost
+        assert stored | lost == set(range(400))
+        assert not stored & lost
+
+    run_virtual(main)
+
+
+def test_a_restarted_runner_goes_on_where_the_database_is(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        delivery.journal.expect_sink("holder")
+        database = MemoryDatabase()
+        for turn in range(5):
+            runner = delivery.runner(MemorySink(database))
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(runner.run)
+                for n in range(10):
+                    delivery.journal.append([make_trade(10 * turn + n)])
+                    await delivery.clock.sleep(0.001)
+                if turn % 2:
+                    tasks.cancel_scope.cancel()
+                else:
+                    await runner.stop(1.0)
+        runner = delivery.runner(MemorySink(database))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await runner.stop(1.0)
+        assert [t.last_id for t in database.trades()] == list(range(50))
+
+    run_virtual(main)
+
+
+def test_the_status_is_json(make_delivery: Any, make_trade: Any) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        runner = delivery.runner(MemorySink())
+        delivery.journal.append([make_trade(1)])
+        before = json.loads(json.dumps(runner.status()))
+        assert (before["state"], before["lag_rows"]) == ("starting", 1)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await delivery.clock.sleep(1)
+            status = json.loads(json.dumps(runner.status()))
+            assert status["state"] == "running"
+            assert status["healthy"]
+            assert (status["records"], status["lag_rows"]) == (1, 0)
+            await runner.stop(1.0)
+
+    run_virtual(main)
