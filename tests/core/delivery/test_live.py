@@ -333,3 +333,25 @@ def test_draining_is_bounded(live: OpenLive, make_trade: Any) -> None:
                 await fan_out.drain(2)
 
     run_virtual(main)
+
+
+def test_callbacks_go_on_when_it_runs_again(make_trade: Any) -> None:
+    async def main() -> None:
+        fan_out = LiveFanOut(VirtualClock())
+        seen: list[int] = []
+
+        async def later(trade: Trade) -> None:
+            seen.append(trade.last_id)
+
+        fan_out.add("trade", later)
+        fan_out.add("trade", lambda trade: seen.append(-trade.last_id))
+        for n in (1, 2):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fan_out.run)
+                await anyio.sleep(0.01)
+                fan_out.publish([make_trade(n)])
+                await fan_out.drain(1)
+                tasks.cancel_scope.cancel()
+        assert sorted(seen) == [-2, -1, 1, 2]
+
+    run_virtual(main)

@@ -335,11 +335,11 @@ async def test_damage_while_running_is_salvaged_and_the_run_goes_on(
         folder, clock=SystemClock(), executor=InlineExecutor(), settings=SETTINGS
     )
     size = (folder / "journal.db").stat().st_size
-    journal._store.close()
+    journal._file.store.close()
     with (folder / "journal.db").open("r+b") as file:
         file.seek(4_096)
         file.write(b"\xaa" * (size - 3 * 4_096))
-    journal._store.reopen()
+    journal._file.store.reopen()
     position = journal.append([make_trade(9_999)])
     await journal._commit()
     assert journal.committed == position

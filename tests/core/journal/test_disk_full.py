@@ -89,7 +89,7 @@ async def test_memory_for_what_waits_is_bounded(open_journal: Any, stream: Any) 
         assert journal.pending_bytes < 220_000
         journal.retain_sinks(())
         # Room comes back when the disk has some again.
-        journal._store.limit(None)
+        journal._file.store.limit(None)
         with anyio.fail_after(5):
             await journal.wait_committed(journal.last)
         assert journal.pressure == 0

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from tapeline.candles.bars import BUY, EXACT, Bar
+from tapeline.candles.bars import Bar
 from tapeline.candles.checkpoints import (
     VERSION,
     AggregatorState,
@@ -31,8 +31,6 @@ from tapeline.model import (
 )
 
 _NEVER = 2**63
-_add = EXACT.add
-_multiply_add = EXACT.fma
 
 
 class CandleAggregator:
@@ -63,8 +61,10 @@ class CandleAggregator:
         self._holes = TimeHoles()
         keep_ns = self._settings.keep_closed_ns
         self._ladder = Ladder(wanted, self._holes, keep_ns)
-        # The bar of the trade with the highest id, while it is open.
+        # The bar of the trade with the highest id, while it is open, and trades
+        # that follow in it: sums over many are cheaper than many sums.
         self._bar = Bar(0, 0)
+        self._pending: list[Trade] = []
         self._open_ns = self._end_ns = 0
         self._contiguous = self._settings.contiguous_ids
         self._next_id: int | None = None
@@ -103,23 +103,8 @@ class CandleAggregator:
         ):
             self._add_slowly(trade, out)
             return
-        bar = self._bar
-        price = trade.price
-        size = trade.size
-        if price > bar.high:
-            bar.high = price
-        elif price < bar.low:
-            bar.low = price
-        bar.close = price
-        bar.volume = _add(bar.volume, size)
-        bar.quote_volume = _multiply_add(price, size, bar.quote_volume)
-        if trade.side == BUY:
-            bar.taker_buy_volume = _add(bar.taker_buy_volume, size)
-        bar.trades_count += trade.fills
-        bar.received_ns = trade.received_ns
-        bar.last_id = last = trade.last_id
-        self._next_id = last + 1
-        self._last_ns = trade.exchange_ns
+        self._next_id = trade.last_id + 1
+        self._pending.append(trade)
 
     def advance(self, now_ns: int, out: list[Candle]) -> None:
         """Close what the clock closes; call about once a second.
@@ -129,6 +114,7 @@ class CandleAggregator:
         """
         if self._next_id is None:
             return
+        self._drain()
         self._now_ns = max(self._now_ns, now_ns)
         self._give_up_old(now_ns)
         self._close(now_ns - self._settings.close_grace_ns, now_ns)
@@ -167,6 +153,7 @@ class CandleAggregator:
 
         They stay open, so that a restart goes on with them.
         """
+        self._drain()
         self._now_ns = _NEVER
         self._emit(out)
         for series, bar, view in self._ladder.views():
@@ -176,6 +163,7 @@ class CandleAggregator:
 
     def open_candles(self) -> list[Candle]:
         """The bars that are still open, as they would be now, narrow ones first."""
+        self._drain()
         return [
             view.candle(self.stream, series.name, PARTIAL, bar.sent_revision + 1)
             for series, bar, view in self._ladder.views()
@@ -189,6 +177,7 @@ class CandleAggregator:
 
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
+        self._drain()
         recent_ns = self._ladder.closed_until_ns - 5 * self._settings.close_grace_ns
         states = [
             SeriesState(series.name, [*series.open.values()], closed)
@@ -223,6 +212,7 @@ class CandleAggregator:
         self._from_ns = state.from_ns
         self._ladder.closed_until_ns = self._now_ns = state.closed_until_ns
         self._open_ns = self._end_ns = 0
+        self._pending.clear()
         self._holes.replace(TimeHole(*hole) for hole in state.holes)
         self._recheck_ns = 0
         self._ladder.changed.clear()
@@ -254,6 +244,7 @@ class CandleAggregator:
         self._silent = False
 
     def _refold_candle(self, candle: Candle, series: Series) -> None:
+        self._drain()
         end_ns = candle.open_ns + series.width
         if candle.state != PARTIAL and end_ns > self._ladder.closed_until_ns:
             # It was closed then, whatever holes look like without the clock.
@@ -270,7 +261,16 @@ class CandleAggregator:
         bar.changed = False
         self._ladder.changed.pop(bar, None)
 
+    def _drain(self) -> None:
+        """Count the trades that were only put aside."""
+        if self._pending:
+            self._bar.add_in_order(self._pending)
+            self._last_ns = self._pending[-1].exchange_ns
+            self._pending.clear()
+
     def _add_slowly(self, trade: Trade, out: list[Candle]) -> None:
+        if self._pending:
+            self._drain()
         first, last, at_ns = trade.first_id, trade.last_id, trade.exchange_ns
         expected = self._next_id
         was_missing = False
@@ -284,13 +284,15 @@ class CandleAggregator:
             if was_missing:
                 self._recheck_at(0)
         highest = expected is None or last >= expected
+        # After the newest trade there is no bar that could have been forgotten.
+        is_newest = highest and at_ns >= self._last_ns
         if highest:
             self._next_id = last + 1
             self._last_ns = at_ns
         bar = self._ladder.place(trade)
         if bar is None:
             self.statistics.late += 1
-            if was_missing or self._ladder.keeps(at_ns):
+            if was_missing or is_newest or self._ladder.keeps(at_ns):
                 self._ladder.revise(trade)
             else:
                 self.statistics.too_late += 1

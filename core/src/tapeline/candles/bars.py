@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal
+from collections.abc import Sequence
+from decimal import Context, Decimal, getcontext, setcontext
+from operator import mul
 
 import msgspec
 
@@ -13,6 +15,9 @@ EXACT = Context(prec=200, traps=[])
 decimal context is."""
 
 BUY = "buy"
+
+_FEW = 4
+"""Below it, changing the decimal context costs more than it saves."""
 
 _ZERO = Decimal(0)
 _add = EXACT.add
@@ -79,6 +84,34 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
                 self.taker_buy_volume = _add(self.taker_buy_volume, size)
         self.trades_count += trade.fills
         self.received_ns = max(self.received_ns, trade.received_ns)
+
+    def add_in_order(self, trades: Sequence[Trade]) -> None:
+        """Merge *trades* that follow the bar's last one in order of their ids.
+
+        The bar must not be empty.
+        """
+        if len(trades) < _FEW:
+            for trade in trades:
+                self.add(trade)
+            return
+        # hot path
+        prices = [trade.price for trade in trades]
+        sizes = [trade.size for trade in trades]
+        bought = [trade.size for trade in trades if trade.side == BUY]
+        callers = getcontext()
+        setcontext(EXACT)
+        try:
+            self.high = max(self.high, max(prices))
+            self.low = min(self.low, min(prices))
+            self.volume = sum(sizes, self.volume)
+            self.quote_volume = sum(map(mul, prices, sizes), self.quote_volume)
+            self.taker_buy_volume = sum(bought, self.taker_buy_volume)
+        finally:
+            setcontext(callers)
+        self.close = prices[-1]
+        self.trades_count += sum([trade.fills for trade in trades])
+        self.last_id = trades[-1].last_id
+        self.received_ns = max(self.received_ns, trades[-1].received_ns)
 
     def merge(self, bar: Bar) -> None:
         """Merge *bar*, whose interval lies inside this one."""

@@ -88,6 +88,8 @@ class TimeHoles:
         Args:
             settled_ns: pass over holes that ended after it and may fill themselves.
         """
+        if not self._holes:
+            return False
         return any(
             hole.from_ns < end_ns
             and hole.to_ns >= open_ns

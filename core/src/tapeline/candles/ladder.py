@@ -63,13 +63,16 @@ class Ladder:
 
     def close(self, until_ns: int) -> None:
         """Close the bars that end by *until_ns* and fold them upward."""
+        # hot path
         self.closed_until_ns = until_ns
         for series in self.series:
             if series.due_ns is not None and series.due_ns <= until_ns:
                 for bar in series.take_due(until_ns):
-                    self.touch(series, bar)
+                    if series.wanted:
+                        bar.changed = True
+                        self.changed[bar] = series
                     for wider in series.fed:
-                        wider.fold(bar)
+                        wider.opening(bar.open_ns).merge(bar)
             if len(series.closed) > series.evict_at:
                 series.evict(until_ns - self._keep_closed_ns, self._holes)
 

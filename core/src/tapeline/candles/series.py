@@ -55,19 +55,20 @@ class Series:
                 self.due_ns = bar.end_ns
         return bar
 
-    def fold(self, bar: Bar) -> None:
-        """Merge a closed *bar* of the narrower timeframe."""
-        self.opening(bar.open_ns).merge(bar)
-
     def take_due(self, until_ns: int) -> list[Bar]:
-        """Close the bars that end by *until_ns*, oldest first."""
-        due = sorted(end for end in self.open if end + self.width <= until_ns)
-        bars = [self.open.pop(open_ns) for open_ns in due]
+        """Close the bars that end by *until_ns*, oldest first; one at least must."""
+        if len(self.open) == 1:
+            # All but always; the caller looked at ``due_ns``.
+            bars = [self.open.popitem()[1]]
+            self.due_ns = None
+        else:
+            due = sorted(at for at in self.open if at + self.width <= until_ns)
+            bars = [self.open.pop(open_ns) for open_ns in due]
+            ends = [open_ns + self.width for open_ns in self.open]
+            self.due_ns = min(ends) if ends else None
         for bar in bars:
             bar.closed = True
             self.closed[bar.open_ns] = bar
-        ends = [open_ns + self.width for open_ns in self.open]
-        self.due_ns = min(ends) if ends else None
         return bars
 
     def fill_empty(self, from_ns: int, until_ns: int, holes: TimeHoles) -> list[Bar]:

@@ -34,6 +34,8 @@ def build_manager(config: TapelineConfig, registry: PluginRegistry) -> Collector
             commit_ms=runtime.commit_ms,
             quota_bytes=runtime.quota_bytes,
             memory_bytes=runtime.memory_bytes,
+            max_reconnect_attempts=config.defaults.max_reconnect_attempts,
+            reconnect_delay_s=config.defaults.reconnect_delay_s,
         ),
     )
     for name, section in config.collectors.items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import anyio
+import attrs
 
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.callbacks import is_async
@@ -139,7 +140,7 @@ class ExchangeCollector(BaseDataCollector):
         return FeedSettings(
             name=self.component_name,
             adapter=self.adapter,
-            config=self.config,
+            config=self._keeping_raw(self.config),
             market=self.market,
             symbols=tuple(self.symbols),
             data_types=tuple(str(data_type) for data_type in self.data_types),
@@ -223,6 +224,12 @@ class ExchangeCollector(BaseDataCollector):
         )
 
     # -- inside -----------------------------------------------------------------
+
+    def _keeping_raw(self, config: Any) -> Any:
+        """*config* with the adapter told to keep what is to be stored."""
+        if self.store_raw_data and hasattr(config, "keep_raw"):
+            return attrs.evolve(config, keep_raw=True)
+        return config
 
     def _default_timeframes(self) -> list[str]:
         wants = DataType.CANDLE in self.data_types

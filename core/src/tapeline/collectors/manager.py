@@ -173,12 +173,14 @@ class CollectorManager:
         jobs = [job for job in self._jobs if job is not asyncio.current_task()]
         if jobs:
             await asyncio.wait(jobs, timeout=10.0)
+        # The engine first: streams that end with the process are a downtime, those
+        # of a collector that is removed are not wanted any more.
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.stop()
         await asyncio.gather(
             *(member.collector.stop() for member in self._members.values())
         )
-        if self._engine is not None:
-            await self._engine.stop()
-            self._engine = None
         self._log.info(f"{self.manager_name}: stopped")
 
     async def restart_collector(self, name: str) -> bool:

@@ -62,7 +62,6 @@ class LiveFanOut:
         self._by_type: dict[str, tuple[LiveConsumer, ...]] = {}
         self._for_all: tuple[LiveConsumer, ...] = ()
         self._sinks: dict[str, LiveSink] = {}
-        self._waiting: set[LiveConsumer | LiveSink] = set()
         self._running: set[LiveConsumer | LiveSink] = set()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._busy = False
@@ -102,7 +101,6 @@ class LiveFanOut:
             self._consumers.remove(consumer)
             self._index()
         consumer.remove()
-        self._waiting.discard(consumer)
 
     async def add_sink(
         self, name: str, sink: Sink, accepts: Sequence[str] | None
@@ -142,11 +140,17 @@ class LiveFanOut:
         async with anyio.create_task_group() as tasks:
             self._tasks = tasks
             try:
-                for waiting in tuple(self._waiting):
-                    self._spawn(waiting)
+                for consumer in self._consumers:
+                    if consumer.is_async:
+                        self._spawn(consumer)
+                for sink in self._sinks.values():
+                    self._spawn(sink)
                 await self._dispatch()
             finally:
+                # What it had are its tasks; sinks close at their end, and are
+                # added anew for the next run.
                 self._tasks = None
+                self._sinks = {}
 
     async def drain(self, deadline_s: float) -> None:
         """Wait until everything published is handled, at most *deadline_s*."""
@@ -183,12 +187,8 @@ class LiveFanOut:
         }
 
     def _spawn(self, member: LiveConsumer | LiveSink) -> None:
-        if member in self._running:
+        if member in self._running or self._tasks is None:
             return
-        if self._tasks is None:
-            self._waiting.add(member)
-            return
-        self._waiting.discard(member)
         self._running.add(member)
         self._tasks.start_soon(self._run_member, member)
 

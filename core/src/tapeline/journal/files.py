@@ -1,4 +1,4 @@
-"""The journal's file with its worker and its lock; damage met on the way is salvaged."""
+"""The journal's file with its worker and its lock; damage is salvaged on the way."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tapeline.journal.lock import FolderLock
 from tapeline.journal.recovery import DamageReport, Opened, open_store
 from tapeline.journal.rows import State
 from tapeline.journal.settings import JournalSettings
-from tapeline.journal.store import Store
 from tapeline.journal.sqlite import is_corrupt
+from tapeline.journal.store import Store
 from tapeline.seams import Executor, Worker
 
 Result = TypeVar("Result")

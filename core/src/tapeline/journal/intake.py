@@ -67,9 +67,7 @@ class Intake:
         self.next = position + 1
         nbytes = len(headers) + len(payload) + ROW_OVERHEAD
         self._waiting.append(
-            Pending(
-                position, self._wall_ns(), nbytes, headers, payload, tuple(records)
-            )
+            Pending(position, self._wall_ns(), nbytes, headers, payload, tuple(records))
         )
         self.nbytes += nbytes
         self.records += len(records)

@@ -303,6 +303,6 @@ class MemoryJournal:
                         loss.rows += 1
                         loss.spans.add(row.headers)
                         loss.keep(row.part.records)
-                self._readers.lose(loss)
-                self._given_up += loss.rows
+                if self._readers.lose(loss):
+                    self._given_up += loss.rows
         self._release()

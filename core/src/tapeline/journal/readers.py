@@ -130,8 +130,14 @@ class Readers:
             return ((start, handed), (handed, upto))
         return ((start, upto),)
 
-    def lose(self, loss: Loss) -> None:
-        """Note *loss*, which follows those that are known."""
+    def lose(self, loss: Loss) -> bool:
+        """Note *loss*, which follows those that are known.
+
+        Returns:
+            False when the sink has stored it meanwhile, or is gone.
+        """
+        if loss.sink not in self.cursors or self._needs(loss.sink) > loss.after:
+            return False
         losses = self._losses.setdefault(loss.sink, [])
         newest = losses[-1] if losses else None
         if (
@@ -143,6 +149,7 @@ class Readers:
         else:
             losses.append(loss)
         self._told.add(loss.sink)
+        return True
 
     def retain(self, names: Collection[str]) -> None:
         """Forget all but *names*."""

@@ -205,7 +205,7 @@ def _carry_over(source: _Salvage, store: Store) -> int | None:
     for row in source.rows():
         rows.append(row)
         if len(rows) >= _COPY_ROWS:
-            store.commit(Commit(rows=rows))
+            store.commit(Commit(), rows)
             salvaged += len(rows)
             rows = []
     salvaged += len(rows)
@@ -226,7 +226,7 @@ def _carry_over(source: _Salvage, store: Store) -> int | None:
         for scope, until_ns, crc in source.table("bans", 3)
         if text_crc(scope, until_ns) == crc
     }
-    store.commit(Commit(rows=rows, cursors=cursors, checkpoints=checkpoints, bans=bans))
+    store.commit(Commit(cursors=cursors, checkpoints=checkpoints, bans=bans), rows)
     store.adopt(source.table("trimmed", 5), source.table("given_up", 9))
     return salvaged
 

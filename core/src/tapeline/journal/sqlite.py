@@ -56,7 +56,6 @@ def is_refusal(error: BaseException) -> bool:
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_INTERRUPT,
     )

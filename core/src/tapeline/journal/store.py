@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from tapeline.errors import JournalError
 from tapeline.journal.codec import decode
 from tapeline.journal.losses import DAMAGE, Loss
@@ -121,42 +123,32 @@ class Store:
         with self._transaction():
             self._put_meta("clean", "0")
 
-    def commit(self, commit: Commit) -> Trimmed | None:
-        """Make *commit* durable in one transaction; returns what was trimmed."""
-        run = self._connection.execute
+    def commit(
+        self,
+        commit: Commit,
+        rows: Sequence[RowTuple] = (),
+        *,
+        room_first: bool = False,
+    ) -> Trimmed | None:
+        """Make *commit* and *rows* durable in one transaction.
+
+        Args:
+            room_first: in two: what makes room, before the rows that need it.
+
+        Returns:
+            what was trimmed.
+        """
         trimmed = None
+        if room_first and commit.trim_to is not None:
+            trimmed = self.commit(commit)
+            commit = attrs.evolve(commit, trim_to=None)
+        chunks = list(self.chunks)
         with self._transaction():
-            if commit.rows:
+            if rows:
                 self._connection.executemany(
-                    "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?)", commit.rows
+                    "INSERT OR REPLACE INTO outbox VALUES (?,?,?,?,?,?,?)", rows
                 )
-            for sink, position in commit.cursors.items():
-                run(
-                    "INSERT OR REPLACE INTO cursors VALUES (?,?,?)",
-                    (sink, position, text_crc(sink, position)),
-                )
-            for name, (position, payload) in commit.checkpoints.items():
-                run(
-                    "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?)",
-                    (name, position, payload, text_crc(name, position, payload)),
-                )
-            for scope, until_ns in commit.bans.items():
-                run("DELETE FROM bans WHERE scope=?", (scope,))
-                if until_ns:
-                    run(
-                        "INSERT INTO bans VALUES (?,?,?)",
-                        (scope, until_ns, text_crc(scope, until_ns)),
-                    )
-            for name in commit.forget_checkpoints:
-                run("DELETE FROM checkpoints WHERE name=?", (name,))
-            for sink, losses in commit.losses.items():
-                run("DELETE FROM given_up WHERE sink=?", (sink,))
-                for loss in losses:
-                    self._put_loss(loss)
-            for sink in commit.forget:
-                run("DELETE FROM cursors WHERE sink=?", (sink,))
-                run("DELETE FROM given_up WHERE sink=?", (sink,))
-            chunks = list(self.chunks)
+            self._put_notes(commit)
             if commit.trim_to is not None:
                 trimmed = trim(
                     self._connection, commit.trim_to, commit.trim_rows, chunks
@@ -217,13 +209,13 @@ class Store:
                 break
         return reached
 
-    def add_loss(self, loss: Loss, after: int, upto: int) -> None:
-        """Add what the rows ``after < p <= upto`` hold to *loss*."""
+    def add_loss(self, loss: Loss) -> None:
+        """Add what its rows hold to *loss*."""
         query = (
             f"SELECT {ROW_COLUMNS} FROM outbox WHERE position > ? AND position <= ? "
             "ORDER BY position"
         )
-        for row in self._connection.execute(query, (after, upto)):
+        for row in self._connection.execute(query, (loss.after, loss.position)):
             if not head_is_good(row):
                 continue
             loss.rows += 1
@@ -320,6 +312,36 @@ class Store:
         for values in sorted(self._small("given_up"), key=lambda row: row[:3]):
             losses.setdefault(values[0], []).append(Loss.restore(*values))
         return losses
+
+    def _put_notes(self, commit: Commit) -> None:
+        """Everything small of a commit."""
+        run = self._connection.execute
+        for sink, position in commit.cursors.items():
+            run(
+                "INSERT OR REPLACE INTO cursors VALUES (?,?,?)",
+                (sink, position, text_crc(sink, position)),
+            )
+        for name, (position, payload) in commit.checkpoints.items():
+            run(
+                "INSERT OR REPLACE INTO checkpoints VALUES (?,?,?,?)",
+                (name, position, payload, text_crc(name, position, payload)),
+            )
+        for name in commit.forget_checkpoints:
+            run("DELETE FROM checkpoints WHERE name=?", (name,))
+        for scope, until_ns in commit.bans.items():
+            run("DELETE FROM bans WHERE scope=?", (scope,))
+            if until_ns:
+                run(
+                    "INSERT INTO bans VALUES (?,?,?)",
+                    (scope, until_ns, text_crc(scope, until_ns)),
+                )
+        for sink, losses in commit.losses.items():
+            run("DELETE FROM given_up WHERE sink=?", (sink,))
+            for loss in losses:
+                self._put_loss(loss)
+        for sink in commit.forget:
+            run("DELETE FROM cursors WHERE sink=?", (sink,))
+            run("DELETE FROM given_up WHERE sink=?", (sink,))
 
     def _put_loss(self, loss: Loss) -> None:
         values = (

@@ -24,8 +24,9 @@ class Gap:
         gap_id: stays the same over revisions.
         from_id, to_id: missing ids, both inclusive; None where ids do not tell.
         from_ns, to_ns: exchange time around it; None while not known.
-        cause: ``id-hole``, ``disconnect``, ``downtime``, ``stall``, ``shed``,
-            ``quarantine``, ``quota``, ``replay``, ``never-issued``.
+        cause: ``id-hole``, ``id-reset``, ``disconnect``, ``downtime``, ``stall``,
+            ``rotation``, ``shed``, ``quarantine``, ``quota``, ``damage``,
+            ``restored``, ``late-sink``, ``replay``, ``never-issued``.
         state: ``open``, ``backfilling``, ``closed`` or ``unrecoverable``.
         recovered_count: ids found again so far.
         for_sink: name of the only sink it is about; empty for all.

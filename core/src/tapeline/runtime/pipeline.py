@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
+import msgspec
 
 from tapeline.candles import CandleAggregator, CandleSettings
 from tapeline.errors import DataValidationError
@@ -32,6 +33,8 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.transport import Item, StreamDropped, StreamLost, StreamOpened
+
+_encode_raw = msgspec.json.Encoder().encode
 
 Checksum = Callable[[Any, Any], int | None]
 
@@ -222,7 +225,7 @@ class Pipeline:
         journal.append(trade)
         out.live.append(trade)
         if state.raw and trade.raw is not None:
-            journal.append(RawMessage(trade.stream, trade.received_ns, str(trade.raw)))
+            journal.append(_raw_message(trade))
         if state.candles is not None:
             candles: list[Candle] = []
             state.candles.add(trade, candles)
@@ -249,9 +252,7 @@ class Pipeline:
         out.journal.append(event)
         out.live.append(event)
         if state.raw and event.raw is not None:
-            out.journal.append(
-                RawMessage(event.stream, event.received_ns, str(event.raw))
-            )
+            out.journal.append(_raw_message(event))
 
     def _book_snapshot(self, event: BookSnapshot) -> None:
         state = self._accept_book(event)
@@ -284,6 +285,8 @@ class Pipeline:
         state.accepted += 1
         state.last = event
         out.live.append(event)
+        if state.raw and event.raw is not None:
+            out.journal.append(_raw_message(event))
         return None if self.shedding else state
 
     def _check_book(self, state: StreamState, change: BookChange) -> None:
@@ -348,3 +351,9 @@ class Pipeline:
             )
         self._out.live.append(item)
         self._out.journal.append(item)
+
+
+def _raw_message(event: Any) -> RawMessage:
+    raw = event.raw
+    text = raw if isinstance(raw, str) else _encode_raw(raw).decode()
+    return RawMessage(event.stream, event.received_ns, text)
