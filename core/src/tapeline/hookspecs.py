@@ -334,6 +334,22 @@ class SimClose:
 
 
 @attrs.frozen
+class SimPing:
+    """A simulator sends a ping frame on connection *conn*.
+
+    Args:
+        payload: what the pong must repeat; at most 125 bytes.
+    """
+
+    conn: int
+    payload: str
+
+
+SimOutput = SimFrame | SimClose | SimPing
+"""What a simulator may have to send."""
+
+
+@attrs.frozen
 class SimRefusal:
     """A handshake that is answered with an HTTP status instead."""
 
@@ -376,7 +392,7 @@ class SimulatedExchange(Protocol):
     def advance(self, now_ns: int) -> None:
         """Let the market and all timers run up to *now_ns*."""
 
-    def outputs(self) -> Sequence[SimFrame | SimClose]:
+    def outputs(self) -> Sequence[SimOutput]:
         """What is to be sent since the last call, in order."""
 
     def wake_at_ns(self) -> int | None:

@@ -15,7 +15,7 @@ from tapeline.candles.checkpoints import (
 )
 from tapeline.candles.holes import TimeHole, TimeHoles
 from tapeline.candles.ladder import Ladder
-from tapeline.candles.series import Series
+from tapeline.candles.series import NEVER, Series
 from tapeline.candles.settings import CandleSettings
 from tapeline.candles.statistics import CandleStatistics
 from tapeline.model import (
@@ -29,8 +29,6 @@ from tapeline.model import (
     Trade,
     width_ns,
 )
-
-_NEVER = 2**63
 
 
 class CandleAggregator:
@@ -154,7 +152,7 @@ class CandleAggregator:
         They stay open, so that a restart goes on with them.
         """
         self._drain()
-        self._now_ns = _NEVER
+        self._now_ns = NEVER
         self._emit(out)
         for series, bar, view in self._ladder.views():
             if series.wanted:
@@ -289,6 +287,11 @@ class CandleAggregator:
         if highest:
             self._next_id = last + 1
             self._last_ns = at_ns
+        ahead_ns = trade.received_ns + self._settings.max_ahead_ns
+        limit_ns = min(at_ns, ahead_ns) if trade.received_ns > 0 else at_ns
+        if limit_ns > self._now_ns:
+            self._now_ns = limit_ns
+        closes = self._close(limit_ns, limit_ns)
         bar = self._ladder.place(trade)
         if bar is None:
             self.statistics.late += 1
@@ -299,11 +302,7 @@ class CandleAggregator:
         elif highest:
             self._bar = bar
             self._open_ns, self._end_ns = bar.open_ns, bar.end_ns
-        ahead_ns = trade.received_ns + self._settings.max_ahead_ns
-        limit_ns = min(at_ns, ahead_ns) if trade.received_ns > 0 else at_ns
-        if limit_ns > self._now_ns:
-            self._now_ns = limit_ns
-        if self._close(limit_ns, limit_ns):
+        if closes:
             self._emit(out)
 
     def _begin(self, at_ns: int) -> None:

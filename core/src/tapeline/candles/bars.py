@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Context, Decimal, getcontext, setcontext
-from operator import mul
+from operator import attrgetter, mul
 
 import msgspec
 
@@ -20,6 +20,9 @@ _FEW = 4
 """Below it, changing the decimal context costs more than it saves."""
 
 _ZERO = Decimal(0)
+_price_of = attrgetter("price")
+_size_of = attrgetter("size")
+_fills_of = attrgetter("fills")
 _add = EXACT.add
 _multiply_add = EXACT.fma
 
@@ -95,8 +98,8 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
                 self.add(trade)
             return
         # hot path
-        prices = [trade.price for trade in trades]
-        sizes = [trade.size for trade in trades]
+        prices = list(map(_price_of, trades))
+        sizes = list(map(_size_of, trades))
         bought = [trade.size for trade in trades if trade.side == BUY]
         callers = getcontext()
         setcontext(EXACT)
@@ -109,7 +112,7 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
         finally:
             setcontext(callers)
         self.close = prices[-1]
-        self.trades_count += sum([trade.fills for trade in trades])
+        self.trades_count += sum(map(_fills_of, trades))
         self.last_id = trades[-1].last_id
         self.received_ns = max(self.received_ns, trades[-1].received_ns)
 

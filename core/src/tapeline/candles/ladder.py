@@ -66,7 +66,7 @@ class Ladder:
         # hot path
         self.closed_until_ns = until_ns
         for series in self.series:
-            if series.due_ns is not None and series.due_ns <= until_ns:
+            if series.due_ns <= until_ns:
                 for bar in series.take_due(until_ns):
                     if series.wanted:
                         bar.changed = True
@@ -141,4 +141,4 @@ class Ladder:
         bar.add(trade)
         self.touch(series, bar)
         for wider in series.fed:
-            self._revise(wider, trade)
+            pass

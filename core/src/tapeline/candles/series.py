@@ -8,6 +8,9 @@ from tapeline.candles.bars import Bar
 from tapeline.candles.holes import TimeHoles
 from tapeline.model import GAP
 
+NEVER = 2**63
+"""Later than any time."""
+
 
 class Series:
     """The bars of one timeframe: those still open, and closed ones worth keeping.
@@ -35,7 +38,7 @@ class Series:
         self.fed: list[Series] = []
         self.open: dict[int, Bar] = {}
         self.closed: dict[int, Bar] = {}
-        self.due_ns: int | None = None
+        self.due_ns = NEVER
         self.evict_at = 64
         self.filled_ns = 0
 
@@ -43,7 +46,7 @@ class Series:
         """Hold these bars and no others."""
         self.open = {bar.open_ns: bar for bar in open_bars}
         self.closed = {bar.open_ns: bar for bar in closed}
-        self.due_ns = min((bar.end_ns for bar in self.open.values()), default=None)
+        self.due_ns = min((bar.end_ns for bar in self.open.values()), default=NEVER)
 
     def opening(self, at_ns: int) -> Bar:
         """The open bar that holds *at_ns*, made when it is not there."""
@@ -51,7 +54,7 @@ class Series:
         bar = self.open.get(open_ns)
         if bar is None:
             bar = self.open[open_ns] = Bar(open_ns, open_ns + self.width)
-            if self.due_ns is None or bar.end_ns < self.due_ns:
+            if bar.end_ns < self.due_ns:
                 self.due_ns = bar.end_ns
         return bar
 
@@ -60,12 +63,11 @@ class Series:
         if len(self.open) == 1:
             # All but always; the caller looked at ``due_ns``.
             bars = [self.open.popitem()[1]]
-            self.due_ns = None
+            self.due_ns = NEVER
         else:
             due = sorted(at for at in self.open if at + self.width <= until_ns)
             bars = [self.open.pop(open_ns) for open_ns in due]
-            ends = [open_ns + self.width for open_ns in self.open]
-            self.due_ns = min(ends) if ends else None
+            self.due_ns = min(self.open, default=NEVER - self.width) + self.width
         for bar in bars:
             bar.closed = True
             self.closed[bar.open_ns] = bar

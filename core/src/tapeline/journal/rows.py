@@ -55,7 +55,7 @@ def head_is_good(row: RowTuple) -> bool:
 
 def payload_is_good(row: RowTuple) -> bool:
     """True when the payload is what was written; asked after the head."""
-    return True
+    return type(row[6]) is bytes and zlib.crc32(row[6], row[3]) == row[4]
 
 
 @attrs.frozen

@@ -12,7 +12,13 @@ from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
 from tapeline.testing.loopback import LoopbackServer
 from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
 from tapeline.testing.police import Limit, LimitsPolice
-from tapeline.testing.simulator import SimConnection, SimulatorBase
+from tapeline.testing.simulator import (
+    HalfOpen,
+    HearsPings,
+    HearsPongs,
+    SimConnection,
+    SimulatorBase,
+)
 from tapeline.testing.timers import Timers
 from tapeline.testing.transports import MemoryNetwork, MemorySocket, MemoryVenue
 from tapeline.testing.virtual_time import (
@@ -30,6 +36,9 @@ __all__ = [
     "FaultRun",
     "Feed",
     "Fill",
+    "HalfOpen",
+    "HearsPings",
+    "HearsPongs",
     "InlineExecutor",
     "Ledger",
     "LedgerFill",

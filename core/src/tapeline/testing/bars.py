@@ -130,12 +130,14 @@ class DayStats:
         self._high: int | None = None
         self._low: int | None = None
 
-    def add(self, at_ns: int, tick: int, lots: int, fills: int) -> None:
+    def add(
+        self, at_ns: int, tick: int, lots: int, fills: int, first_id: int = -1
+    ) -> None:
         """Count one execution; times never go back."""
         minutes = self._minutes
         open_ns = at_ns - at_ns % MINUTE_NS
         if not minutes or minutes[-1].open_ns != open_ns:
-            minutes.append(SimBar(open_ns, tick, tick, tick, tick))
+            minutes.append(SimBar(open_ns, tick, tick, tick, tick, first_id=first_id))
             self._expire(open_ns - DAY_NS)
         bar = minutes[-1]
         bar.close = tick
@@ -163,6 +165,11 @@ class DayStats:
         del self._minutes[:count]
         self._high = max(bar.high for bar in self._minutes)
         self._low = min(bar.low for bar in self._minutes)
+
+    @property
+    def first_id(self) -> int:
+        """Id of the first fill within the day; -1 when there is none."""
+        return self._minutes[0].first_id if self._minutes else -1
 
     @property
     def open(self) -> int:

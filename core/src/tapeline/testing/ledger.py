@@ -15,7 +15,11 @@ from tapeline.testing.market import Fill
 
 
 class LedgerFill(msgspec.Struct, frozen=True):
-    """One line of a ledger; price and size are exact decimal texts."""
+    """One line of a ledger; price and size are exact decimal texts.
+
+    Args:
+        aggregate_id: of the execution it is part of, where the venue numbers those.
+    """
 
     exchange: str
     market: str
@@ -26,6 +30,7 @@ class LedgerFill(msgspec.Struct, frozen=True):
     size: str
     side: str
     exchange_ns: int
+    aggregate_id: int | None = None
 
 
 class Ledger:
@@ -55,7 +60,12 @@ class Ledger:
                 ) from error
 
     def write(
-        self, exchange: str, market: str, symbol: str, fills: Iterable[Fill]
+        self,
+        exchange: str,
+        market: str,
+        symbol: str,
+        fills: Iterable[Fill],
+        aggregate_id: int | None = None,
     ) -> None:
         """Add *fills* of one instrument; ``flush`` makes them visible to others."""
         count = 0
@@ -73,6 +83,7 @@ class Ledger:
                         fill.size,
                         fill.side,
                         fill.exchange_ns,
+                        aggregate_id,
                     )
                 )
         else:
@@ -80,11 +91,12 @@ class Ledger:
                 f'{{"exchange":"{exchange}","market":"{market}",'
                 f'"symbol":"{symbol}","data_type":"trade","id":'
             )
+            tail = "" if aggregate_id is None else f',"aggregate_id":{aggregate_id}'
             for fill in fills:
                 count += 1
                 self._file.write(
                     f'{head}{fill.id},"price":"{fill.price}","size":"{fill.size}",'
-                    f'"side":"{fill.side}","exchange_ns":{fill.exchange_ns}}}\n'
+                    f'"side":"{fill.side}","exchange_ns":{fill.exchange_ns}{tail}}}\n'
                 )
         self.counts[exchange, market, symbol] += count
         self.total += count

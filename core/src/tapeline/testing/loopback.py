@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import http
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from itertools import count
 from types import TracebackType
@@ -16,19 +16,35 @@ import anyio.abc
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request, Response
-from websockets.protocol import State
+from websockets.protocol import Event, State
 
 from tapeline.clock import Clock, SystemClock
 from tapeline.errors import UsageError
-from tapeline.hookspecs import SimClose, SimFrame, SimulatedExchange
-from tapeline.testing.simulator import HalfOpen
+from tapeline.hookspecs import SimFrame, SimOutput, SimPing, SimulatedExchange
+from tapeline.testing.simulator import HalfOpen, HearsPings, HearsPongs
 
 _LONGEST_NAP_S = 1.0
 _CLOSE_TIMEOUT_S = 2.0
 
 _logger = logging.getLogger("tapeline.testing.loopback")
 _logger.setLevel(logging.ERROR)
+
+
+class _Connection(ServerConnection):
+    """One that tells of the control frames it received."""
+
+    heard: Callable[[ServerConnection, Frame], None] | None = None
+
+    def process_event(self, event: Event) -> None:
+        super().process_event(event)
+        if (
+            self.heard is not None
+            and isinstance(event, Frame)
+            and event.opcode in (Opcode.PING, Opcode.PONG)
+        ):
+            self.heard(self, event)
 
 
 class LoopbackServer:
@@ -73,13 +89,16 @@ class LoopbackServer:
         self._offset_ns = 0
         self._ids = count(1)
         self._waiting: dict[ServerConnection, int] = {}
-        self._early: dict[int, list[SimFrame | SimClose]] = {}
+        self._early: dict[int, list[SimOutput]] = {}
         self._clients: dict[int, ServerConnection] = {}
+        self._conns: dict[ServerConnection, int] = {}
         self._paused: set[int] = set()
         self._poke = anyio.Event()
         self._stack = AsyncExitStack()
         self._group: anyio.abc.TaskGroup | None = None
         self._half_open = exchange if isinstance(exchange, HalfOpen) else None
+        self._hears_pings = exchange if isinstance(exchange, HearsPings) else None
+        self._hears_pongs = exchange if isinstance(exchange, HearsPongs) else None
 
     @property
     def ws_base(self) -> str:
@@ -128,6 +147,7 @@ class LoopbackServer:
                 self.host,
                 self.port,
                 process_request=self._process,
+                create_connection=_Connection,
                 compression=self._compression,
                 ping_interval=None,
                 close_timeout=_CLOSE_TIMEOUT_S,
@@ -183,6 +203,9 @@ class LoopbackServer:
     async def _handle(self, connection: ServerConnection) -> None:
         conn = self._waiting.pop(connection)
         self._clients[conn] = connection
+        self._conns[connection] = conn
+        if isinstance(connection, _Connection):
+            connection.heard = self._hear
         receive = self.exchange.receive
         try:
             for output in self._early.pop(conn):
@@ -198,14 +221,27 @@ class LoopbackServer:
             pass
         finally:
             self._clients.pop(conn, None)
+            self._conns.pop(connection, None)
             self._paused.discard(conn)
             self.exchange.closed(conn, self.now_ns())
+
+    def _hear(self, connection: ServerConnection, frame: Frame) -> None:
+        conn = self._conns.get(connection)
+        if conn is None:
+            return
+        if frame.opcode is Opcode.PING:
+            if self._hears_pings is not None:
+                self._hears_pings.pinged(conn, self.now_ns())
+        elif self._hears_pongs is not None:
+            payload = bytes(frame.data).decode("latin-1")
+            self._hears_pongs.pong(conn, payload, self.now_ns())
+        self._distribute()
 
     def _distribute(self) -> None:
         for output in self.exchange.outputs():
             self._pass_on(output)
 
-    def _pass_on(self, output: SimFrame | SimClose) -> None:
+    def _pass_on(self, output: SimOutput) -> None:
         client = self._clients.get(output.conn)
         if client is None:
             # Accepted, but the handshake's answer is still on its way out.
@@ -216,6 +252,11 @@ class LoopbackServer:
             # Written at once and in order; a client that does not read is found by
             # the size of its buffer.
             broadcast((client,), output.frame)
+        elif isinstance(output, SimPing):
+            if client.state is State.OPEN:
+                # As ``broadcast`` does with data: written at once and in order.
+                client.protocol.send_ping(output.payload.encode())
+                client.send_data()
         else:
             del self._clients[output.conn]
             self._end(client, output.code, output.reason)

@@ -129,6 +129,35 @@ class Feed:
         """*lots* as the venue prints a size."""
         return scaled_text(lots * self.lot_units, self.size_decimals)
 
+    def use_base_units(self) -> None:
+        """Print sizes in the base currency instead of contracts, from now on.
+
+        Nothing else changes: a lot is the same amount as before.
+
+        Raises:
+            UsageError: it has traded already, or a contract is not an amount of
+                the base currency.
+        """
+        known = self.instrument
+        if known.contract_size is None:
+            return
+        if known.contract_unit != known.base or self.aggregates:
+            raise UsageError(
+                f"expected contracts of {known.base} that have not traded yet, found "
+                f"{known.symbol} ({known.market}) with contracts of "
+                f"{known.contract_unit} and {self.aggregates} executions; give the "
+                "simulator a fresh market of linear contracts"
+            )
+        size = known.contract_size
+        self.instrument = attrs.evolve(
+            known,
+            lot_size=known.lot_size * size,
+            min_size=known.min_size * size,
+            contract_size=None,
+            contract_unit="",
+        )
+        self.lot_units, self.size_decimals = scale_of(self.instrument.lot_size)
+
     def _draw_next(self) -> None:
         # Offsets from a whole second stay small enough for exact float steps.
         self._exact_ns += self._expovariate(self._orders_hz) * 1e9
@@ -196,7 +225,7 @@ class Feed:
         self.last_ns = at_ns
         buy = side == "buy"
         self.bars.add(at_ns, tick, lots, buy, count, first_id, self.next_id - 1)
-        self.day.add(at_ns, tick, lots, count)
+        self.day.add(at_ns, tick, lots, count, first_id)
         execution = Execution(
             self,
             self.aggregates,

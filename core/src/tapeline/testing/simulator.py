@@ -8,7 +8,14 @@ from typing import Protocol, runtime_checkable
 
 import attrs
 
-from tapeline.hookspecs import SimClose, SimFrame, SimRefusal, SimResponse
+from tapeline.hookspecs import (
+    SimClose,
+    SimFrame,
+    SimOutput,
+    SimPing,
+    SimRefusal,
+    SimResponse,
+)
 from tapeline.testing.faults import Fault, FaultRun
 from tapeline.testing.ledger import Ledger
 from tapeline.testing.market import Execution, Market
@@ -49,6 +56,28 @@ class HalfOpen(Protocol):
         """Connections on which nothing passes any more."""
 
 
+@runtime_checkable
+class HearsPongs(Protocol):
+    """A simulator that sends ``SimPing`` and wants to know what came back.
+
+    A transport tells it of every pong frame, asked for or not.
+    """
+
+    def pong(self, conn: int, payload: str, now_ns: int) -> None:
+        """A client's pong arrived."""
+
+
+@runtime_checkable
+class HearsPings(Protocol):
+    """A simulator that counts the ping frames of its clients.
+
+    The transport answers them by itself.
+    """
+
+    def pinged(self, conn: int, now_ns: int) -> None:
+        """A client's ping arrived."""
+
+
 class SimulatorBase(ABC):
     """The common half of a ``SimulatedExchange``; a venue adds its protocol.
 
@@ -62,6 +91,9 @@ class SimulatorBase(ABC):
         ledger: None takes the market's.
         limits: what the police watches.
     """
+
+    names_executions = False
+    """True writes the number of its execution beside each fill of the ledger."""
 
     def __init__(
         self,
@@ -86,7 +118,7 @@ class SimulatorBase(ABC):
         self._script = faults or market.faults
         self.faults = FaultRun(self._script, self.seed, market.now_ns)
         self._begun = False
-        self._outputs: list[SimFrame | SimClose] = []
+        self._outputs: list[SimOutput] = []
 
     # What a venue adds.
 
@@ -120,6 +152,14 @@ class SimulatorBase(ABC):
     ) -> SimResponse:
         """A REST request that no fault answered."""
 
+    def on_pong(self, connection: SimConnection, payload: str, now_ns: int) -> None:
+        """A client's pong; for venues that send pings."""
+        return
+
+    def on_ping(self, connection: SimConnection, now_ns: int) -> None:
+        """A client's ping, answered already; for venues that count them."""
+        return
+
     # What transports call.
 
     def open(
@@ -146,6 +186,20 @@ class SimulatorBase(ABC):
         if connection is not None and not connection.silent:
             connection.last_ns = now_ns
             self.on_frame(connection, frame, now_ns)
+
+    def pong(self, conn: int, payload: str, now_ns: int) -> None:
+        """A client's pong arrived; one from a closed connection is ignored."""
+        self.advance(now_ns)
+        connection = self.connections.get(conn)
+        if connection is not None and not connection.silent:
+            self.on_pong(connection, payload, now_ns)
+
+    def pinged(self, conn: int, now_ns: int) -> None:
+        """A client's ping arrived; one from a closed connection is ignored."""
+        self.advance(now_ns)
+        connection = self.connections.get(conn)
+        if connection is not None and not connection.silent:
+            self.on_ping(connection, now_ns)
 
     def closed(self, conn: int, now_ns: int) -> None:
         """A client is gone; safe when the simulator closed it itself."""
@@ -186,7 +240,7 @@ class SimulatorBase(ABC):
         if self.ledger is not None and self.emitted > recorded:
             self.ledger.flush()
 
-    def outputs(self) -> Sequence[SimFrame | SimClose]:
+    def outputs(self) -> Sequence[SimOutput]:
         """What is to be sent since the last call, in order."""
         taken = self._outputs
         self._outputs = []
@@ -233,6 +287,11 @@ class SimulatorBase(ABC):
             connection.last_ns = now_ns
             self._outputs.append(SimFrame(connection.id, shaped))
 
+    def ping(self, connection: SimConnection, payload: str) -> None:
+        """Send a ping frame; its pong comes to ``on_pong``."""
+        if not connection.silent:
+            self._outputs.append(SimPing(connection.id, payload))
+
     def close(
         self, connection: SimConnection, code: int | None, reason: str = ""
     ) -> None:
@@ -256,7 +315,11 @@ class SimulatorBase(ABC):
             if ledger is not None:
                 instrument = execution.feed.instrument
                 ledger.write(
-                    self.exchange, instrument.market, instrument.symbol, execution.fills
+                    self.exchange,
+                    instrument.market,
+                    instrument.symbol,
+                    execution.fills,
+                    execution.aggregate_id if self.names_executions else None,
                 )
 
     def _play(self, fault: Fault, now_ns: int) -> None:

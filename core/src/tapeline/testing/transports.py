@@ -21,9 +21,9 @@ from tapeline.errors import (
     SocketClosed,
     TransportError,
 )
-from tapeline.hookspecs import SimClose, SimFrame, SimulatedExchange
+from tapeline.hookspecs import SimClose, SimFrame, SimPing, SimulatedExchange
 from tapeline.model import Dial, Request, Response
-from tapeline.testing.simulator import HalfOpen
+from tapeline.testing.simulator import HalfOpen, HearsPings, HearsPongs
 
 _LONGEST_NAP_S = 60.0
 
@@ -92,6 +92,7 @@ class MemorySocket:
     async def ping(self) -> None:
         """Wait for a pong; for ever when the connection is half-open."""
         self._check_open()
+        self._venue.hear_ping(self._conn)
         await self._venue.clock.sleep(self._venue.latency_s)
         while self._venue.is_half_open(self._conn):
             # Only the caller's deadline ends this, as on a dead wire.
@@ -150,6 +151,8 @@ class MemoryVenue:
         self._poke = anyio.Event()
         self._stack = AsyncExitStack()
         self._half_open = exchange if isinstance(exchange, HalfOpen) else None
+        self._hears_pings = exchange if isinstance(exchange, HearsPings) else None
+        self._hears_pongs = exchange if isinstance(exchange, HearsPongs) else None
 
     @property
     def dialer(self) -> MemoryVenue:
@@ -256,6 +259,12 @@ class MemoryVenue:
         self._distribute()
         self._poke.set()
 
+    def hear_ping(self, conn: int) -> None:
+        """A ping frame of the client's socket *conn*."""
+        if self._hears_pings is not None:
+            self._hears_pings.pinged(conn, self.now_ns())
+            self._distribute()
+
     def hang_up(self, conn: int) -> None:
         """The client closed its socket *conn*."""
         self._sockets.pop(conn, None)
@@ -277,20 +286,25 @@ class MemoryVenue:
             )
 
     def _distribute(self) -> None:
-        outputs = self.exchange.outputs()
-        if not outputs:
-            return
         due_ns = self.clock.monotonic_ns() + self._latency_ns
         sockets = self._sockets
-        for output in outputs:
-            socket = sockets.get(output.conn)
-            if socket is None:
-                continue
-            if isinstance(output, SimFrame):
-                socket.deliver(due_ns, output.frame)
-            elif isinstance(output, SimClose):
-                socket.end(due_ns, output.code, output.reason)
-                del sockets[output.conn]
+        while outputs := self.exchange.outputs():
+            pings: list[SimPing] = []
+            for output in outputs:
+                socket = sockets.get(output.conn)
+                if socket is None:
+                    continue
+                if isinstance(output, SimFrame):
+                    socket.deliver(due_ns, output.frame)
+                elif isinstance(output, SimClose):
+                    socket.end(due_ns, output.code, output.reason)
+                    del sockets[output.conn]
+                else:
+                    pings.append(output)
+            # A client's socket answers by itself, whatever its reader does.
+            for ping in pings:
+                if self._hears_pongs is not None and not self.is_half_open(ping.conn):
+                    self._hears_pongs.pong(ping.conn, ping.payload, self.now_ns())
 
     async def _pump(self) -> None:
         while True:
