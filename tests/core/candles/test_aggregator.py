@@ -98,6 +98,17 @@ def test_a_trade_in_the_next_interval_closes_bars_at_once_narrow_ones_first(
     ]
 
 
+def test_ids_decide_the_open_and_close_even_against_time(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("5s")
+    maker.add(trade(1, 3.5, "7"), trade(2, 2.5, "8"), trade(3, 1.5, "6"))
+    maker.advance(60)
+    (bar,) = maker.out
+    assert (bar.open, bar.close) == (Decimal(7), Decimal(6))
+    assert (bar.first_id, bar.last_id, bar.trades_count) == (1, 3, 3)
+
+
 def test_the_clock_closes_bars_after_the_grace(
     make: Callable[..., Maker], trade: MakeTrade
 ) -> None:
@@ -394,3 +405,55 @@ def test_closed_bars_are_not_kept_for_ever(
     maker.add(*(trade(first, first * 0.9) for first in range(1, 6000)))
     assert len(maker.aggregator.snapshot()) < 10_000
     assert maker.aggregator.kept_bars() < 1_000
+
+
+def test_a_trade_after_a_long_silence_is_counted_however_old_it_is(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(*(trade(first, first) for first in range(1, 80)))
+    maker.advance(1000)
+    maker.said()
+    maker.add(trade(80, 300))
+    maker.advance(1001)
+    assert maker.said() == [("1s", 300, "complete", 0, 1)]
+    assert maker.aggregator.statistics.too_late == 0
+
+
+def test_a_repair_that_was_not_said_before_the_end_is_said_after_the_restart(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    before = make("1s")
+    before.add(trade(1, 1), trade(2, 2), trade(4, 4))
+    before.add(*(trade(first, 100 + first) for first in range(5, 9)))
+    assert ("1s", 2, "gap", 0, 1) in before.said()
+    before.add(trade(3, 3))
+    after = make("1s")
+    after.aggregator.restore(before.aggregator.snapshot())
+    after.advance(108)
+    assert ("1s", 2, "repaired", 1, 1) in after.said()
+
+
+def test_a_gap_that_only_the_journal_knows_is_repaired_after_the_restart(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    before = make("1s")
+    trades = [trade(1, 1), trade(2, 2), trade(4, 4), trade(5, 9)]
+    saved = before.aggregator.snapshot()
+    journal: list[Trade | Candle] = []
+    for one in trades:
+        before.out.clear()
+        before.add(one)
+        journal += [one, *before.out]
+    after = make("1s")
+    after.aggregator.restore(saved)
+    after.aggregator.refold(journal)
+    after.advance(9)
+    assert after.said() == []
+    after.add(trade(3, 3))
+    after.advance(9)
+    assert after.said() == [
+        ("1s", 3, "complete", 0, 1),
+        ("1s", 2, "repaired", 1, 1),
+        ("1s", 4, "repaired", 1, 1),
+    ]

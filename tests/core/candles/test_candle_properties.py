@@ -14,13 +14,15 @@ from tapeline.model import TIMEFRAMES, Candle, Subscription, Trade
 SECOND = 10**9
 
 STEP = st.tuples(
-    st.sampled_from([0.0, 0.01, 0.3, 0.9, 1.0, 4.0, 17.0, 61.0, 400.0, 5000.0]),
+    st.sampled_from(
+        [0.0, 0.0, 0.0, 0.01, 0.01, 0.3, 0.9, 1.0, 4.0, 17.0, 61.0, 400.0, 5000.0]
+    ),
     st.sampled_from(["1", "2.5", "3", "2.50", "0.7"]),
     st.sampled_from(["1", "0.25", "10"]),
     st.sampled_from(["buy", "sell"]),
     st.integers(1, 3),
 )
-STEPS = st.lists(STEP, min_size=1, max_size=30)
+STEPS = st.lists(STEP, min_size=1, max_size=40)
 FATES = st.sampled_from(["send"] * 6 + ["hold"] * 2 + ["drop"])
 
 MakeTrade = Callable[..., Trade]

@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tapeline.delivery import LiveFanOut, LiveSettings
@@ -295,7 +296,7 @@ def test_a_flood_leaves_other_tasks_their_turns(
             async def other() -> None:
                 while calls < 1_000:
                     turns.append(calls)
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
 
             fan_out.add("trade", count)
             fan_out.publish([make_trade(n) for n in range(1_000)])

@@ -99,6 +99,20 @@ def test_an_old_id_with_a_new_time_is_a_missed_reset_not_a_repeat(
     assert book.apply(delta(3, 5, at_s=9)) is BookChange.BROKEN
 
 
+def test_after_a_bare_snapshot_old_ids_are_believed_for_a_while_resets_never(
+    book_stream: Subscription, snapshot: Snapshot, delta: Delta
+) -> None:
+    def after(link: int, last: int, at_s: float) -> BookChange:
+        book = LocalBook(book_stream)
+        book.apply(snapshot({"1": "1"}, {"2": "1"}, 100, at_s=50))
+        return book.apply(delta(link, last, at_s=at_s))
+
+    assert after(90, 95, 52) is BookChange.IGNORED
+    assert after(90, 95, 61) is BookChange.BROKEN
+    assert after(104, 3, 52) is BookChange.BROKEN
+    assert after(80, 3, 49) is BookChange.IGNORED
+
+
 def test_a_resync_counts_and_begins_a_new_epoch(
     book: LocalBook, snapshot: Snapshot, delta: Delta
 ) -> None:

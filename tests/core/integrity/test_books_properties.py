@@ -47,6 +47,7 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
     # A venue's ids never come back: every reset uses numbers of its own.
     resets = 0
     history: dict[int, Book] = {last_id: (bids, asks)}
+    age: dict[int, int] = {last_id: 0}
     wire: list[BookDelta | BookSnapshot] = [snapshot(bids, asks, last_id)]
     swapped: BookDelta | None = None
     for at, (bid_change, ask_change, kind, fate) in enumerate(steps, 1):
@@ -60,12 +61,13 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
             last_id += 1 + at % 2
         bids, asks = change(bids, bid_change), change(asks, ask_change)
         history[last_id] = (bids, asks)
-        one = delta(link_id, last_id, bid_change, ask_change, at_s=at)
+        age.setdefault(last_id, at)
+        one = delta(link_id, last_id, bid_change, ask_change, at_s=20 * at)
         if fate == "swap" and swapped is None:
             swapped = one
             continue
         if fate == "snapshot":
-            wire.append(snapshot(bids, asks, last_id, at_s=at))
+            wire.append(snapshot(bids, asks, last_id, at_s=20 * at))
         elif fate != "drop":
             wire += [one] * (2 if fate == "repeat" else 1)
         if swapped is not None:
@@ -78,6 +80,10 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
         if result is BookChange.BROKEN:
             assert was_valid
             assert not book.valid
+        if result is BookChange.IGNORED:
+            assert event.last_id is not None
+            assert book.last_id is not None
+            assert age[event.last_id] <= age[book.last_id], "ignored what was new"
         assert (result is BookChange.INVALID) <= (not book.valid)
         if book.valid:
             assert book.last_id is not None
@@ -86,7 +92,7 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
                 best_first(true_bids, low=False),
                 best_first(true_asks, low=True),
             )
-    final = snapshot(bids, asks, last_id, at_s=len(steps) + 2)
+    final = snapshot(bids, asks, last_id, at_s=20 * len(steps) + 40)
     assert book.apply(final) in (BookChange.SNAPSHOT, BookChange.IGNORED)
     assert book.valid
     assert book.levels() == (

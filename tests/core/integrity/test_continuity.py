@@ -266,3 +266,27 @@ def test_a_clock_set_back_does_not_keep_a_hole_waiting_for_ever(
     tape.wait(0)
     tape.wait(2)
     assert tape.rows() == [("id-hole", 2, 2, "open", 0, 0)]
+
+
+def test_a_split_gap_that_went_through_a_restart_closes_with_its_own_ids(
+    stream: Subscription, trade: MakeTrade
+) -> None:
+    before = Tape(TradeContinuity(stream, GapIds(0), IntegritySettings()))
+    before.take(trade(1))
+    before.take(trade(10))
+    before.wait(2)
+    saved, saved_at = before.continuity.state(), len(before.out)
+    before.take(trade(5))
+    gap_ids = GapIds(0)
+    gap_ids.seen(2)
+    after = Tape(TradeContinuity(stream, gap_ids, IntegritySettings()))
+    after.continuity.restore(saved)
+    for record in before.out[saved_at:]:
+        after.continuity.fold(record)
+    assert after.continuity.missing == [(2, 4), (6, 9)]
+    after.take(trade(2, 4))
+    after.take(trade(6, 9))
+    assert after.rows() == [
+        ("id-hole", 2, 5, "closed", 2, 4),
+        ("id-hole", 6, 9, "closed", 1, 4),
+    ]

@@ -12,9 +12,12 @@ from tapeline.model import Gap, Record, Subscription, Trade
 
 SECOND = 10**9
 
-SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=40)
+SIZES = st.lists(st.integers(1, 4), min_size=8, max_size=40)
 ACTIONS = st.sampled_from(
-    ["send"] * 8 + ["drop"] * 2 + ["hold"] * 3 + ["repeat", "lost", "wait", "restart"]
+    ["send"] * 5
+    + ["drop"] * 2
+    + ["hold"] * 5
+    + ["repeat", "overlap", "lost", "wait", "wait", "restart"]
 )
 
 
@@ -91,11 +94,14 @@ def test_every_id_is_stored_once_or_missing_in_one_place(
             held.append(one)
         elif action != "drop":
             deliver(one)
-        release: bool = data.draw(st.booleans())
-        if held and release:
+        release: int = data.draw(st.integers(0, 2))
+        if held and not release:
             deliver(held.pop(data.draw(st.integers(0, len(held) - 1))))
         if action == "repeat" and sent:
             deliver(data.draw(st.sampled_from(sent)))
+        elif action == "overlap":
+            deliver(trade(next_id - 3, next_id))
+            next_id += 1
         elif action == "lost":
             continuity.lost("disconnect", now_ns)
         elif action == "wait":

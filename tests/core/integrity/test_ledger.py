@@ -202,7 +202,7 @@ def test_a_restart_goes_on_where_the_journal_ends(
         ("id-hole", 6, 6, "open"),
     ]
     old_ids = {row.gap_id for row in journal if isinstance(row, Gap)}
-    new_ids = {row.gap_id for row in out if isinstance(row, Gap)} - old_ids
+    new_ids = {row.gap_id for row in out if isinstance(row, Gap) and not row.revision}
     assert min(new_ids) > max(old_ids), "ids of gaps rise over restarts"
     assert coverage(out)[-1] == (1, 100 * SECOND, 1, 9)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -56,10 +56,38 @@ def make_ticker() -> Callable[[int], Ticker]:
 
     def make(number: int) -> Ticker:
         at_ns = START_NS + number * 1_000_000
-        price = Decimal("64000.10")
-        return Ticker(of, price, *([None] * 10), at_ns, at_ns + 7)
+        return Ticker(
+            stream=of,
+            last=Decimal("64000.10"),
+            last_size=None,
+            bid=None,
+            bid_size=None,
+            ask=None,
+            ask_size=None,
+            open_24h=None,
+            high_24h=None,
+            low_24h=None,
+            volume_24h=None,
+            quote_volume_24h=None,
+            exchange_ns=at_ns,
+            received_ns=at_ns + 7,
+        )
 
     return make
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], bool]], Awaitable[None]]:
+    """Wait for something that has no event of its own."""
+
+    async def wait(condition: Callable[[], bool]) -> None:
+        with anyio.fail_after(5):
+            while True:
+                if condition():
+                    return
+                await anyio.sleep(0.002)
+
+    return wait
 
 
 @pytest.fixture
@@ -98,10 +126,14 @@ def make_candle(stream: Subscription) -> Callable[[int], Candle]:
     def make(open_ns: int) -> Candle:
         one = Decimal(1)
         return Candle(
-            stream,
-            "1m",
-            open_ns,
-            *([one] * 5),
+            stream=stream,
+            timeframe="1m",
+            open_ns=open_ns,
+            open=one,
+            high=one,
+            low=one,
+            close=one,
+            volume=one,
             quote_volume=None,
             taker_buy_volume=None,
             trades_count=3,

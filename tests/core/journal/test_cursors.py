@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from tapeline.clock import SystemClock
 from tapeline.errors import JournalError
-from tapeline.journal import Journal
+from tapeline.journal import Journal, JournalSettings
 from tapeline.model import Coverage, Gap
+from tapeline.testing import InlineExecutor, VirtualClock, run_virtual
 
 pytestmark = pytest.mark.anyio
 
@@ -21,11 +24,14 @@ async def fill(journal: Journal, make_trade: Any, first: int, count: int) -> lis
     return positions
 
 
-async def trimmed_to(journal: Journal, position: int) -> None:
-    """Wait until the rows up to *position* are gone."""
-    with anyio.fail_after(5):
-        while journal.floor < position:
-            await anyio.sleep(0.002)
+@pytest.fixture
+def trimmed_to(until: Any) -> Any:
+    """Wait until the rows up to a position are gone."""
+
+    async def wait(journal: Journal, position: int) -> None:
+        await until(lambda: journal.floor >= position)
+
+    return wait
 
 
 async def test_a_new_sink_starts_with_the_oldest_row(
@@ -79,7 +85,7 @@ async def test_a_sink_has_to_register_before_it_advances(open_journal: Any) -> N
 
 
 async def test_trim_goes_up_to_the_slowest_sink_and_the_checkpoint(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, trimmed_to: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("fast", None)
@@ -99,7 +105,7 @@ async def test_trim_goes_up_to_the_slowest_sink_and_the_checkpoint(
 
 
 async def test_sinks_known_from_before_hold_the_trim_until_they_are_forgotten(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, trimmed_to: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("gone", None)
@@ -130,7 +136,7 @@ async def test_an_expected_sink_holds_the_trim_before_it_could_open(
 
 
 async def test_a_restored_database_is_told_what_it_will_never_get(
-    open_journal: Any, make_trade: Any, stream: Any
+    open_journal: Any, make_trade: Any, stream: Any, trimmed_to: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("local", None)
@@ -159,7 +165,7 @@ async def test_a_restored_database_is_told_what_it_will_never_get(
 
 
 async def test_a_sink_that_comes_late_is_told_of_what_was_trimmed(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, trimmed_to: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("local", None)
@@ -175,7 +181,7 @@ async def test_a_sink_that_comes_late_is_told_of_what_was_trimmed(
 
 
 async def test_a_loss_that_is_not_stored_yet_is_told_again_after_a_restart(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, trimmed_to: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("local", None)
@@ -229,7 +235,7 @@ async def test_a_sink_that_is_a_little_further_shows_a_lost_tail_too(
 
 
 async def test_facts_in_rows_are_counted_by_their_stream(
-    open_journal: Any, make_trade: Any, stream: Any
+    open_journal: Any, make_trade: Any, stream: Any, trimmed_to: Any
 ) -> None:
     """Coverage makes no gap when its row is trimmed."""
     async with open_journal() as journal:
@@ -242,3 +248,139 @@ async def test_facts_in_rows_are_counted_by_their_stream(
         told = await journal.next_batch(cursor, sink="late")
         assert told is not None
         assert list(told.parts[0].records) == []
+
+
+@pytest.mark.parametrize(("chunk_rows", "max_chunks"), [(2_000, 256), (1, 3)])
+async def test_many_small_trims_add_up(
+    open_journal: Any,
+    make_trade: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    chunk_rows: int,
+    max_chunks: int,
+    trimmed_to: Any,
+) -> None:
+    """Summaries of trimmed rows are joined, and none is dropped."""
+    monkeypatch.setattr("tapeline.journal.trimming._CHUNK_ROWS", chunk_rows)
+    monkeypatch.setattr("tapeline.journal.trimming._MAX_CHUNKS", max_chunks)
+    settings = JournalSettings(commit_ms=0.1, lazy_s=0.005, trim_rows=2)
+    async with open_journal(settings) as journal:
+        start = journal.register_sink("local", None)
+        positions = await fill(journal, make_trade, 0, 30)
+        journal.advance_cursor("local", positions[-1])
+        await trimmed_to(journal, positions[-1])
+    async with open_journal() as journal:
+        journal.register_sink("local", start)
+        told = await journal.next_batch(start, sink="local")
+        assert told is not None
+        (gap,) = told.parts[0].records
+        assert isinstance(gap, Gap)
+        assert (gap.from_id, gap.to_id) == (0, 29)
+
+
+def test_rows_are_trimmed_also_when_nothing_happens_any_more(
+    tmp_path: Path, make_trade: Any
+) -> None:
+    """The last cursor of a burst comes right after a trim: it is not forgotten."""
+
+    async def main() -> None:
+        clock = VirtualClock()
+        journal = await Journal.open(
+            tmp_path, clock=clock, executor=InlineExecutor(), settings=JournalSettings()
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(journal.run)
+            journal.register_sink("local", None)
+            for n in range(20):
+                await journal.wait_committed(journal.append([make_trade(n)]))
+                journal.advance_cursor("local", journal.last)
+                journal.checkpoint("bars", journal.last, b"")
+            await clock.sleep(5)
+            assert journal.floor == journal.last
+            assert int(journal.statistics()["commits"]) < 50
+            read = journal.append([make_trade(20)])
+            await journal.wait_committed(read)
+            journal.checkpoint("bars", read, b"")
+            await clock.sleep(5)
+            journal.advance_cursor("local", read)
+            await journal.wait_committed(journal.append([make_trade(21)]))
+            await clock.sleep(5)
+            assert journal.floor == read
+            await journal.aclose()
+
+    run_virtual(main)
+
+
+async def test_a_read_that_comes_too_late_tells_the_loss_instead(
+    tmp_path: Path, make_trade: Any
+) -> None:
+    """The rows go between asking for them and reading them."""
+    executor = HoldingExecutor()
+    journal = await Journal.open(
+        tmp_path,
+        clock=SystemClock(),
+        executor=executor,
+        settings=JournalSettings(quota_bytes=5_000, ring_bytes=0, commit_ms=0.1),
+    )
+    start = journal.register_sink("slow", None)
+    await fill_by_hand(journal, make_trade, 0, 10)
+    batches = []
+
+    async def read() -> None:
+        batches.append(await journal.next_batch(start, sink="slow"))
+
+    async with anyio.create_task_group() as tasks:
+        executor.hold_next()
+        tasks.start_soon(read)
+        await anyio.sleep(0.005)
+        await fill_by_hand(journal, make_trade, 10, 100)
+        assert journal.floor > start
+        executor.release()
+    (batch,) = batches
+    assert batch is not None
+    gap = batch.parts[0].records[0]
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.from_id) == ("quota", 0)
+    await journal.aclose()
+
+
+async def fill_by_hand(
+    journal: Journal, make_trade: Any, first: int, count: int
+) -> None:
+    """Append and do what the owner's task does, without one."""
+    for n in range(first, first + count):
+        journal.append([make_trade(n)])
+        await journal._commit()
+        await journal._keep_quota()
+        await journal._commit()
+
+
+class HoldingExecutor:
+    """One inline worker; a call can be held until it is released."""
+
+    def __init__(self) -> None:
+        self._held: anyio.Event | None = None
+        self._hold = False
+
+    def hold_next(self) -> None:
+        """The next call waits for ``release``; later ones overtake it."""
+        self._hold = True
+        self._held = anyio.Event()
+
+    def release(self) -> None:
+        """Let the held call go on."""
+        if self._held is not None:
+            self._held.set()
+
+    def worker(self, name: str) -> HoldingExecutor:
+        """Itself."""
+        return self
+
+    async def run(self, call: Any, *args: Any) -> Any:
+        """Run the call, later when it is held."""
+        if self._hold and self._held is not None:
+            self._hold = False
+            await self._held.wait()
+        return call(*args)
+
+    async def aclose(self) -> None:
+        """Nothing to release."""

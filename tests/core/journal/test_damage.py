@@ -240,8 +240,8 @@ DISASTERS: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.write_bytes(b""),
     "zeros": lambda file: file.write_bytes(bytes(20_000)),
     "text": lambda file: file.write_text("not a database\n" * 100),
-    "folder": lambda file: (file.unlink(), file.mkdir()),
-    "foreign database": lambda file: (file.unlink(), make_foreign(file)),
+    "folder": lambda file: make_folder(file),
+    "foreign database": lambda file: make_foreign(file),
     "later version": lambda file: run(
         file, "UPDATE meta SET value='99', crc=0 WHERE key='version'"
     ),
@@ -285,9 +285,12 @@ async def test_a_later_version_is_not_touched_and_not_guessed_at(
 async def test_a_missing_log_is_reported(
     crashed: Original, tmp_path: Path, make_trade: Any
 ) -> None:
+    """Also when the file itself is whole: it was open, so there was a log."""
     (crashed.folder / "journal.db-wal").unlink()
     journal = await check(crashed.folder, crashed, make_trade)
     assert journal.damage is not None
+    assert "its log is missing" in journal.damage.reason
+    assert journal.journal_id == crashed.journal_id
 
 
 async def test_a_log_without_its_journal_is_set_aside(
@@ -376,6 +379,13 @@ def run(path: Path, statement: str) -> None:
     connection.close()
 
 
+def make_folder(path: Path) -> None:
+    """A folder in the place of a file."""
+    path.unlink()
+    path.mkdir()
+
+
 def make_foreign(path: Path) -> None:
     """Somebody else's database."""
+    path.unlink()
     run(path, "CREATE TABLE songs(title TEXT)")

@@ -61,7 +61,7 @@ async def test_nothing_is_lost_or_doubled_over_a_full_disk(
     async with open_journal(TINY) as journal:
         after = journal.register_sink("local", None)
         messages = await until_full(journal, stream)
-        seen = []
+        seen: list[Any] = []
         with anyio.fail_after(10):
             while len(seen) < len(messages) + 20:
                 if len(messages) < 100 and not journal.full:
@@ -82,9 +82,11 @@ async def test_nothing_is_lost_or_doubled_over_a_full_disk(
 async def test_memory_for_what_waits_is_bounded(open_journal: Any, stream: Any) -> None:
     async with open_journal(TINY) as journal:
         await until_full(journal, stream)
+        message = RawMessage(stream, 0, "x" * 6_000)
+        while journal.pressure < 1:
+            journal.append([message])
         with pytest.raises(JournalFull, match="200000 bytes"):
-            while True:
-                journal.append([RawMessage(stream, 0, "x" * 6_000)])
+            journal.append([message])
         assert journal.pressure >= 1
         assert journal.pending_bytes < 220_000
         journal.retain_sinks(())
@@ -109,3 +111,21 @@ async def test_closing_on_a_full_disk_says_what_is_not_stored(
         tmp_path, clock=SystemClock(), executor=InlineExecutor(), settings=TINY
     )
     await reopened.aclose()
+
+
+async def test_cursors_that_moved_while_the_disk_was_full_are_stored_later(
+    open_journal: Any, stream: Any
+) -> None:
+    async with open_journal(TINY) as journal:
+        journal.register_sink("holder", None)
+        await until_full(journal, stream)
+        cursor = journal.register_sink("late", None)
+        journal.advance_cursor("late", cursor + 1)
+        journal.remember_ban("okx", SystemClock.wall_ns() + 10**13)
+        await anyio.sleep(0.03)
+        journal._file.store.limit(None)
+        with anyio.fail_after(5):
+            await journal.wait_committed(journal.last)
+    async with open_journal() as journal:
+        assert journal.cursor("late") == cursor + 1
+        assert set(journal.bans()) == {"okx"}

@@ -18,11 +18,14 @@ SMALL = JournalSettings(
 )
 
 
-async def within_quota(journal: Journal) -> None:
+@pytest.fixture
+def within_quota(until: Any) -> Any:
     """Wait until the journal has given up enough."""
-    with anyio.fail_after(5):
-        while journal.statistics()["bytes"] > 20_000:  # type: ignore[operator]
-            await anyio.sleep(0.002)
+
+    async def wait(journal: Journal) -> None:
+        await until(lambda: int(journal.statistics()["bytes"]) <= 20_000)
+
+    return wait
 
 
 async def drain(journal: Journal, sink: str, after: int) -> list[Record]:
@@ -46,7 +49,7 @@ def told_ids(records: list[Record]) -> tuple[set[int], set[int]]:
 
 
 async def test_the_laggard_gets_gaps_and_the_others_get_everything(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     async with open_journal(SMALL) as journal:
         dead = journal.register_sink("dead", None)
@@ -76,7 +79,7 @@ async def test_the_laggard_gets_gaps_and_the_others_get_everything(
 
 
 async def test_what_is_being_written_is_no_loss_when_it_is_stored(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     """The sink holds a batch while its rows are given up, and stores it after all."""
     async with open_journal(SMALL) as journal:
@@ -100,7 +103,7 @@ async def test_what_is_being_written_is_no_loss_when_it_is_stored(
 
 
 async def test_gaps_in_hand_are_not_told_twice_when_more_is_given_up(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     async with open_journal(SMALL) as journal:
         start = journal.register_sink("slow", None)
@@ -127,7 +130,7 @@ async def test_gaps_in_hand_are_not_told_twice_when_more_is_given_up(
 
 
 async def test_facts_in_rows_that_are_given_up_reach_the_sink_all_the_same(
-    open_journal: Any, make_trade: Any, stream: Subscription
+    open_journal: Any, make_trade: Any, stream: Subscription, within_quota: Any
 ) -> None:
     async with open_journal(SMALL) as journal:
         start = journal.register_sink("dead", None)
@@ -150,7 +153,9 @@ async def test_facts_in_rows_that_are_given_up_reach_the_sink_all_the_same(
         assert facts == [closed, covered]
 
 
-async def test_losses_outlive_the_process(open_journal: Any, make_trade: Any) -> None:
+async def test_losses_outlive_the_process(
+    open_journal: Any, make_trade: Any, within_quota: Any
+) -> None:
     async with open_journal(SMALL) as journal:
         start = journal.register_sink("dead", None)
         for n in range(300):
@@ -165,7 +170,7 @@ async def test_losses_outlive_the_process(open_journal: Any, make_trade: Any) ->
 
 
 async def test_backfilled_ids_do_not_stretch_a_gap_over_what_is_stored(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     """Old ids among new ones are intervals of their own."""
     async with open_journal(SMALL) as journal:
@@ -182,7 +187,7 @@ async def test_backfilled_ids_do_not_stretch_a_gap_over_what_is_stored(
 
 
 async def test_rows_behind_the_checkpoint_are_not_given_up(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     async with open_journal(SMALL) as journal:
         journal.register_sink("dead", None)
@@ -198,7 +203,7 @@ async def test_rows_behind_the_checkpoint_are_not_given_up(
 
 
 async def test_nobody_reading_is_bounded_by_the_quota_too(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, within_quota: Any
 ) -> None:
     async with open_journal(SMALL) as journal:
         for n in range(300):

@@ -57,7 +57,7 @@ async def test_a_batch_holds_whole_positions_within_its_limits(
 
 
 async def test_waiting_for_rows_ends_with_the_commit(
-    open_journal: Any, make_trade: Any
+    open_journal: Any, make_trade: Any, until: Any
 ) -> None:
     async with open_journal() as journal, anyio.create_task_group() as tasks:
         seen = []
@@ -70,9 +70,7 @@ async def test_waiting_for_rows_ends_with_the_commit(
         await anyio.sleep(0.005)
         assert seen == []
         position = journal.append([make_trade(1)])
-        with anyio.fail_after(5):
-            while not seen:
-                await anyio.sleep(0.001)
+        await until(lambda: bool(seen))
         assert seen == [position]
 
 
@@ -88,7 +86,7 @@ async def test_a_refold_reads_what_is_behind_the_checkpoint(
 
 
 async def test_last_ids_come_from_the_headers_also_of_trimmed_rows(
-    open_journal: Any, make_trade: Any, stream: Any
+    open_journal: Any, make_trade: Any, stream: Any, until: Any
 ) -> None:
     async with open_journal() as journal:
         journal.register_sink("local", None)
@@ -96,9 +94,7 @@ async def test_last_ids_come_from_the_headers_also_of_trimmed_rows(
             journal.append([make_trade(n)])
         await journal.wait_committed(journal.last)
         journal.advance_cursor("local", journal.last)
-        with anyio.fail_after(5):
-            while journal.statistics()["rows"]:
-                await anyio.sleep(0.002)
+        await until(lambda: journal.statistics()["rows"] == 0)
     async with open_journal() as journal:
         journal.append([make_trade(12)])
         await journal.wait_committed(journal.last)

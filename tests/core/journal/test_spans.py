@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import attrs
@@ -27,7 +28,7 @@ def test_merged_runs_hold_the_same_ids_and_are_disjoint(
 ) -> None:
     merged = merge_runs(runs, limit=10**6)
     assert ids(merged) == ids(runs)
-    assert all(a[1] + 1 < b[0] for a, b in zip(merged, merged[1:], strict=False))
+    assert all(a[1] + 1 < b[0] for a, b in itertools.pairwise(merged))
 
 
 @given(RUNS, st.integers(1, 5))

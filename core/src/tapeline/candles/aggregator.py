@@ -146,6 +146,14 @@ class CandleAggregator:
         elif self._holes.repair(from_ns, to_ns):
             self._recheck_ns = 0
 
+    def never_issued(self, first_id: int, last_id: int) -> None:
+        """The venue gave none of these ids out: nothing of them is missing.
+
+        Bars already given out are revised with the next ``advance``.
+        """
+        if self._holes.forget(first_id, last_id):
+            self._recheck_ns = 0
+
     def flush(self, out: list[Candle]) -> None:
         """Give open bars out as ``partial``: collection stops here.
 

@@ -61,6 +61,23 @@ class TimeHoles:
         self._holes = kept
         return found
 
+    def forget(self, first_id: int, last_id: int) -> bool:
+        """These ids were never given out; whether any was taken for missing."""
+        found = False
+        kept: list[TimeHole] = []
+        for hole in self._holes:
+            first, last = hole.first_id, hole.last_id
+            if first is None or last is None or last < first_id or first > last_id:
+                kept.append(hole)
+                continue
+            found = True
+            if first < first_id:
+                kept.append(_between(hole.from_ns, hole.to_ns, first, first_id - 1))
+            if last > last_id:
+                kept.append(_between(hole.from_ns, hole.to_ns, last_id + 1, last))
+        self._holes = kept
+        return found
+
     def repair(self, from_ns: int, to_ns: int) -> bool:
         """Nothing is missing between two times; whether anything was."""
         kept: list[TimeHole] = []

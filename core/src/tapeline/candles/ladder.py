@@ -141,4 +141,4 @@ class Ladder:
         bar.add(trade)
         self.touch(series, bar)
         for wider in series.fed:
-            pass
+            self._revise(wider, trade)

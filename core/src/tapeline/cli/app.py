@@ -13,6 +13,7 @@ from tapeline.cli.gaps import gaps
 from tapeline.cli.init import init
 from tapeline.cli.output import Debug
 from tapeline.cli.plugins import plugins
+from tapeline.cli.record import record
 from tapeline.cli.replay import replay_command
 from tapeline.cli.run import run
 from tapeline.cli.simulate import simulate
@@ -31,6 +32,7 @@ app.command()(init)
 app.command()(check)
 app.command()(run)
 app.command()(plugins)
+app.command()(record)
 app.command("replay")(replay_command)
 app.command()(simulate)
 app.command()(verify)

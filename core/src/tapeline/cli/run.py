@@ -58,7 +58,7 @@ async def _run(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
         if duration is not None:
-            tasks.start_soon(_end_after, duration, tasks.cancel_scope)
+            tasks.start_soon(end_after, duration, tasks.cancel_scope)
         engine = manager.engine
         if engine is not None:
             # For as long as the service runs; signals and --duration cancel it.
@@ -79,6 +79,7 @@ async def wait_for_signal(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _end_after(seconds: float, scope: anyio.CancelScope) -> None:
+async def end_after(seconds: float, scope: anyio.CancelScope) -> None:
+    """Cancel *scope* after *seconds*."""
     await anyio.sleep(seconds)
     scope.cancel()

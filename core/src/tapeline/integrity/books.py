@@ -14,6 +14,9 @@ from tapeline.model import BookDelta, BookSnapshot, RawLevel, Subscription
 Checksum = Callable[[Sequence[RawLevel], Sequence[RawLevel]], int | None]
 """``(bids, asks)``, best first → the venue's checksum of them."""
 
+_SNAPSHOT_SLACK_NS = 10 * 10**9
+"""A REST snapshot may have our time, or a time before what it contains."""
+
 
 class BookChange(enum.Enum):
     """What an event did to a book.
@@ -128,7 +131,8 @@ class LocalBook:
             return self._change(event)
         # An old id with a new time is not a repeat: the venue counted afresh
         # while we missed something.
-        if last_id <= last and (self._bare or event.exchange_ns <= self._exchange_ns):
+        slack_ns = _SNAPSHOT_SLACK_NS if self._bare and link <= last_id else 0
+        if last_id <= last and event.exchange_ns <= self._exchange_ns + slack_ns:
             self._counts.ignored += 1
             return BookChange.IGNORED
         self._counts.sequence_breaks += 1

@@ -21,6 +21,7 @@ from tapeline.integrity.states import (
     state_of_hole,
 )
 from tapeline.model import (
+    BACKFILL,
     UNRECOVERABLE,
     Coverage,
     Gap,
@@ -299,7 +300,9 @@ class TradeContinuity:
                 self._advance_to(trade, now_ns)
             return False
         self._missing.recover(first, top, trade.exchange_ns, out)
-        self.seen_ns = now_ns
+        if trade.source != BACKFILL:
+            # What was fetched does not say that the stream is followed.
+            self.seen_ns = now_ns
         if last > high:
             self._lost = None
             self._advance_to(trade, now_ns)

@@ -188,6 +188,11 @@ class StreamLedger:
         for subscription, stream in self._streams.items():
             self._cover(subscription, stream, out)
 
+    def settle(self, now_ns: int, out: list[Record]) -> None:
+        """Make gaps of all holes now, without waiting for late trades."""
+        for stream in self._streams.values():
+            stream.continuity.settle(now_ns, out)
+
     def close(self, now_ns: int, out: list[Record]) -> None:
         """The process stops: holes become gaps, coverage is written."""
         for subscription, stream in self._streams.items():
@@ -225,6 +230,16 @@ class StreamLedger:
             for gap in stream.continuity.open_gaps()
         ]
         return sorted(gaps, key=lambda gap: gap.gap_id)
+
+    def open_gaps_of(self, subscription: Subscription) -> list[Gap]:
+        """The open gaps of one stream, by id of what is missing; none if unknown."""
+        stream = self._streams.get(subscription)
+        return [] if stream is None else stream.continuity.open_gaps()
+
+    def high_water(self, subscription: Subscription) -> int | None:
+        """Highest id of one stream that is known to exist."""
+        stream = self._streams.get(subscription)
+        return None if stream is None else stream.continuity.high_water
 
     def statistics(self) -> dict[Subscription, StreamStatistics]:
         """What is known and was counted, per stream."""

@@ -143,7 +143,7 @@ class Readers:
         if (
             newest is not None
             and newest.cause == loss.cause
-            and True
+            and newest.position > self._handed.get(loss.sink, -1)
         ):
             losses[-1] = newest.joined(loss)
         else:

@@ -122,6 +122,8 @@ class Store:
         """Note that a process works on it; also proves that it can be written."""
         with self._transaction():
             self._put_meta("clean", "0")
+        # In the file itself: the log may be what goes missing.
+        self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def commit(
         self,

@@ -6,6 +6,7 @@ from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
 from tapeline.runtime.feed import Feed, wanted_streams
 from tapeline.runtime.instruments import fetch_instruments
 from tapeline.runtime.pipeline import Output, Pipeline, StreamState
+from tapeline.runtime.recorder import Recorder, RecorderSettings
 from tapeline.runtime.recordings import (
     RecordedFrame,
     fingerprint,
@@ -28,6 +29,8 @@ __all__ = [
     "Output",
     "Pipeline",
     "RecordedFrame",
+    "Recorder",
+    "RecorderSettings",
     "ReplayReport",
     "SinkSettings",
     "StreamAccount",

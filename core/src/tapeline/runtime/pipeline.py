@@ -23,6 +23,7 @@ from tapeline.model import (
     Channel,
     Continuity,
     DataType,
+    Gap,
     Malformed,
     MarketDataPoint,
     RawMessage,
@@ -191,6 +192,32 @@ class Pipeline:
                 state.candles.advance(now_ns, candles)
                 out.journal += candles
                 out.live += candles
+        return out
+
+    def recover(
+        self, subscription: Subscription, trades: Sequence[Trade], now_ns: int
+    ) -> Output:
+        """Take *trades* of one stream that were fetched for its open gaps.
+
+        Of the revisions of one gap only the last is given out, before the trades.
+        """
+        self._now_ns = now_ns
+        self._out = out = Output()
+        state = self.streams.get(subscription)
+        newest = None if state is None else state.last
+        for trade in trades:
+            self._trade(trade)
+        if state is not None:
+            state.last = newest
+        gaps = {r.gap_id: r for r in out.journal if isinstance(r, Gap)}
+        rest = [r for r in out.journal if not isinstance(r, Gap)]
+        out.journal = [*gaps.values(), *rest]
+        return out
+
+    def settle(self, now_ns: int) -> Output:
+        """Make gaps of what is missing now, without waiting for late trades."""
+        self._out = out = Output()
+        self.ledger.settle(now_ns, out.journal)
         return out
 
     def finish(self, now_ns: int) -> Output:

@@ -165,11 +165,16 @@ class Replayer:
         self._connections: dict[str, _Connection] = {}
         self._now_ns = 0
         self._advanced_ns = 0
+        self._gap_ids = GapIds(0)
         self.pipeline = Pipeline(
-            StreamLedger(IntegritySettings(), GapIds(0)),
+            StreamLedger(IntegritySettings(), self._gap_ids),
             # Recordings may begin without a snapshot; such a book stays invalid.
             book_settings=BookSettings(fold_unproven=True),
         )
+
+    def identify(self, journal_id: str) -> None:
+        """Number gaps from a place of their own: another replay has another one."""
+        self._gap_ids.seen(int(journal_id.rpartition("-")[2][:14], 16))
 
     def feed(self, frame: RecordedFrame) -> list[Record]:
         """Take one line; the records that follow from it."""
@@ -374,6 +379,7 @@ async def replay(
         )
     # Reading everything once first: damage is found before anything is stored.
     journal_id = fingerprint(paths)
+    replayer.identify(journal_id)
     cursor = 0
     if sink is not None:
         cursor = await sink.open(journal_id) or 0

@@ -64,8 +64,7 @@ class MemorySink:
         write_error: raised by every ``write`` while it is set.
         refuse: records for which it is true can never be stored.
         names_refused: whether the refusal tells which records.
-        delay_s: of each write.
-        hang: writes wait until it is set to False again with ``release``.
+        delay_s: of each write. Between ``hang`` and ``release`` they do not end.
     """
 
     def __init__(

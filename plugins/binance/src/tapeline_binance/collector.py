@@ -1,0 +1,76 @@
+"""Convenience: a collector for Binance without naming the exchange."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tapeline import DataType, ExchangeCollector
+from tapeline_binance.adapter import BinanceAdapter
+
+
+class BinanceCollector(ExchangeCollector):
+    """Collects from Binance.
+
+    Args:
+        symbol: one canonical symbol, or a list of them.
+        data_types: default trades and order books.
+        store_raw_data: keep Binance's own text of every message.
+        custom_params: options of ``BinanceConfig``, and ``market``, ``timeframes``,
+            ``venue_timeframes``, ``ping_interval``, ``max_reconnect_attempts``.
+    """
+
+    def __init__(
+        self,
+        symbol: str | Sequence[str],
+        data_types: Sequence[DataType | str] | None = None,
+        auto_restart: bool = True,
+        health_check_interval: float = 30.0,
+        store_raw_data: bool = False,
+        custom_params: Mapping[str, Any] | None = None,
+        logger: logging.Logger | None = None,
+        log_errors_only: bool = False,
+        *,
+        component_name: str | None = None,
+    ) -> None:
+        super().__init__(
+            "binance",
+            symbol,
+            data_types,
+            component_name,
+            auto_restart,
+            health_check_interval,
+            store_raw_data,
+            custom_params,
+            logger,
+            log_errors_only,
+            adapter=BinanceAdapter(),
+        )
+
+
+def create_binance_collector(
+    symbol: str | Sequence[str],
+    data_types: Sequence[DataType | str] | None = None,
+    auto_restart: bool = True,
+    health_check_interval: float = 30.0,
+    store_raw_data: bool = False,
+    custom_params: Mapping[str, Any] | None = None,
+    logger: logging.Logger | None = None,
+    log_errors_only: bool = False,
+) -> BinanceCollector:
+    """An ``BinanceCollector``, not started yet.
+
+    Raises:
+        ConfigError: *custom_params* cannot be used; every problem is named.
+    """
+    return BinanceCollector(
+        symbol,
+        data_types,
+        auto_restart=auto_restart,
+        health_check_interval=health_check_interval,
+        store_raw_data=store_raw_data,
+        custom_params=custom_params,
+        logger=logger,
+        log_errors_only=log_errors_only,
+    )

@@ -1,0 +1,375 @@
+"""Readers: one for each stream of a session.
+
+A reader's fast way takes a whole combined frame and gives its event, or None when
+anything is unusual. The careful way takes one object and says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from tapeline.model import (
+    LIVE,
+    BookDelta,
+    Continuity,
+    DataType,
+    Malformed,
+    Market,
+    MarketDataPoint,
+    Subscription,
+    Trade,
+)
+from tapeline_binance.books import delta_from, futures_partial_from, partial_from
+from tapeline_binance.channels import CHANNELS
+from tapeline_binance.construction import draft_of
+from tapeline_binance.messages import (
+    BUY,
+    SELL,
+    agg_trade_from,
+    book_ticker_from,
+    candle_from,
+    ticker_from,
+    trade_from,
+)
+from tapeline_binance.numbers import PLAIN, NotPlain, known_decimal, learn_decimal
+from tapeline_binance.seeds import Seed
+from tapeline_binance.wire import (
+    MAX_FILLS,
+    MAX_ID,
+    MAX_MS,
+    MS,
+    UNDECODABLE,
+    Unusable,
+    decode_agg_trade,
+    decode_agg_trade_frame,
+    decode_any,
+    decode_book_ticker,
+    decode_book_ticker_frame,
+    decode_depth,
+    decode_depth_frame,
+    decode_kline,
+    decode_partial,
+    decode_partial_frame,
+    decode_ticker,
+    decode_ticker_frame,
+    decode_trade,
+    decode_trade_frame,
+)
+
+Item = MarketDataPoint | Malformed
+Fast = Callable[[bytes, int], list[Item] | None]
+
+SAMPLE_BYTES = 200
+
+_UNUSUAL = (ValueError, RecursionError, ArithmeticError, NotPlain, Unusable)
+
+_TradeDraft = draft_of(Trade)
+
+_FIELD = re.compile(r"(?:\$\.|field `)(\w+)")
+_TRADE_REASONS = {
+    "p": "price",
+    "q": "size",
+    "a": "id",
+    "t": "id",
+    "f": "count",
+    "l": "count",
+    "m": "side",
+    "T": "time",
+}
+_BOOK_REASONS = {
+    "b": "level",
+    "a": "level",
+    "bids": "level",
+    "asks": "level",
+    "U": "sequence",
+    "u": "sequence",
+    "pu": "sequence",
+    "lastUpdateId": "sequence",
+    "E": "time",
+    "T": "time",
+}
+_REASONS = {
+    DataType.TRADE.value: _TRADE_REASONS,
+    DataType.ORDERBOOK.value: _BOOK_REASONS,
+}
+
+
+def sample(frame: bytes) -> str:
+    """The beginning of *frame* as text."""
+    return bytes(frame[:SAMPLE_BYTES]).decode("utf-8", "replace")
+
+
+def _no_fast_way(frame: bytes, received_ns: int) -> None:
+    return None
+
+
+@attrs.frozen
+class ReaderSettings:
+    """What readers are to give.
+
+    Args:
+        raw: keep Binance's own object in every event.
+        forming: also candles that are not final yet, with rising revisions.
+    """
+
+    raw: bool = False
+    forming: bool = False
+
+
+_DEFAULTS = ReaderSettings()
+
+
+@attrs.frozen
+class Reader:
+    """Reads the events of one stream.
+
+    Args:
+        item: one object; None for nothing to give.
+        fast: the event of a combined frame, or None when anything is unusual.
+        identified_by: the key of the id in objects of trades; empty otherwise.
+        seed: of a book of changes.
+    """
+
+    stream: Subscription
+    item: Callable[[bytes, int], MarketDataPoint | None]
+    fast: Fast = _no_fast_way
+    identified_by: str = ""
+    seed: Seed | None = None
+
+    def careful(self, item: bytes, received_ns: int) -> list[Item]:
+        """Read one object; what cannot be used comes as ``Malformed``."""
+        try:
+            event = self.item(item, received_ns)
+        except Unusable as error:
+            return [self._malformed(error.reason, item)]
+        except UNDECODABLE as error:
+            match = _FIELD.search(str(error))
+            reasons = _REASONS.get(self.stream.data_type, {})
+            reason = reasons.get(match[1], "field") if match else "field"
+            return [self._malformed(reason, item)]
+        return [] if event is None else [event]
+
+    def _malformed(self, reason: str, item: bytes) -> Malformed:
+        found = self._identity(item) if self.identified_by else None
+        return Malformed(reason, sample(item), self.stream, found, found)
+
+    def _identity(self, item: bytes) -> int | None:
+        """The id of a trade that is otherwise unusable."""
+        try:
+            value = decode_any(item)[self.identified_by]
+        except (*UNDECODABLE, KeyError, TypeError):
+            return None
+        if type(value) is not int or not 0 <= value <= MAX_ID:
+            return None
+        return value
+
+
+def _agg_trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    new = object.__new__
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path: what agg_trade_from does, with nothing called that can be avoided
+        try:
+            row = decode_agg_trade_frame(frame).data
+            price_text, size_text = row.p, row.q
+            first = row.f
+            fills = row.l - first + 1
+            time = row.T
+            price = known_decimal(price_text) or learn_decimal(price_text)
+            if size_text.strip(PLAIN):
+                return None
+            size = Decimal(size_text)
+        except _UNUSUAL:
+            return None
+        if not (
+            price and size and first >= 0 and 0 < fills <= MAX_FILLS and time < MAX_MS
+        ):
+            return None
+        trade_id = row.a
+        trade: Any = new(_TradeDraft)
+        trade.stream = stream
+        trade.trade_id = str(trade_id)
+        trade.first_id = trade_id
+        trade.last_id = trade_id
+        trade.fills = fills
+        trade.side = SELL if row.m else BUY
+        trade.price = price
+        trade.size = size
+        trade.exchange_ns = time * MS
+        trade.received_ns = received_ns
+        trade.source = LIVE
+        trade.raw = None
+        trade.__class__ = Trade
+        return [trade]
+
+    def item(raw: bytes, received_ns: int) -> Trade:
+        row = decode_agg_trade(raw)
+        kept = decode_any(raw) if keep.raw else None
+        return agg_trade_from(row, stream, received_ns, LIVE, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast, "a")
+
+
+def _fill_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    new = object.__new__
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path: what trade_from does, with nothing called that can be avoided
+        try:
+            row = decode_trade_frame(frame).data
+            price_text, size_text = row.p, row.q
+            time = row.T
+            price = known_decimal(price_text) or learn_decimal(price_text)
+            if size_text.strip(PLAIN):
+                return None
+            size = Decimal(size_text)
+        except _UNUSUAL:
+            return None
+        if not (price and size and time < MAX_MS):
+            return None
+        trade_id = row.t
+        trade: Any = new(_TradeDraft)
+        trade.stream = stream
+        trade.trade_id = str(trade_id)
+        trade.first_id = trade_id
+        trade.last_id = trade_id
+        trade.fills = 1
+        trade.side = SELL if row.m else BUY
+        trade.price = price
+        trade.size = size
+        trade.exchange_ns = time * MS
+        trade.received_ns = received_ns
+        trade.source = LIVE
+        trade.raw = None
+        trade.__class__ = Trade
+        return [trade]
+
+    def item(raw: bytes, received_ns: int) -> Trade:
+        row = decode_trade(raw)
+        kept = decode_any(raw) if keep.raw else None
+        return trade_from(row, stream, received_ns, LIVE, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast, "t")
+
+
+def _trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    build = _agg_trade_reader if stream.channel == "aggTrade" else _fill_reader
+    return build(stream, keep)
+
+
+def _ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    decode_frame: Callable[[bytes], Any]
+    decode: Callable[[bytes], Any]
+    make: Callable[..., MarketDataPoint]
+    if stream.channel == "bookTicker":
+        decode_frame, decode = decode_book_ticker_frame, decode_book_ticker
+        make = book_ticker_from
+    else:
+        decode_frame, decode, make = decode_ticker_frame, decode_ticker, ticker_from
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path
+        try:
+            return [make(decode_frame(frame).data, stream, received_ns)]
+        except _UNUSUAL:
+            return None
+
+    def item(raw: bytes, received_ns: int) -> MarketDataPoint:
+        kept = decode_any(raw) if keep.raw else None
+        return make(decode(raw), stream, received_ns, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+
+
+def _partial_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    decode_frame: Callable[[bytes], Any]
+    decode: Callable[[bytes], Any]
+    make: Callable[..., MarketDataPoint]
+    if stream.market == Market.SPOT.value:
+        decode_frame, decode, make = decode_partial_frame, decode_partial, partial_from
+    else:
+        decode_frame, decode = decode_depth_frame, decode_depth
+        make = futures_partial_from
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path
+        try:
+            return [make(decode_frame(frame).data, stream, received_ns)]
+        except _UNUSUAL:
+            return None
+
+    def item(raw: bytes, received_ns: int) -> MarketDataPoint:
+        kept = decode_any(raw) if keep.raw else None
+        return make(decode(raw), stream, received_ns, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+
+
+def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    seed = Seed()
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path
+        if seed.first_link is None:
+            # the session has to look at it: a snapshot may be missing
+            return None
+        try:
+            delta = delta_from(decode_depth_frame(frame).data, stream, received_ns)
+        except _UNUSUAL:
+            return None
+        seed.newest_id = delta.last_id or 0
+        seed.newest_ns = delta.exchange_ns
+        return [delta]
+
+    def item(raw: bytes, received_ns: int) -> BookDelta:
+        kept = decode_any(raw) if keep.raw else None
+        delta = delta_from(decode_depth(raw), stream, received_ns, kept)
+        seed.note(delta)
+        return delta
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast, seed=seed)
+
+
+def _book_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    if CHANNELS[stream.channel].channel.continuity is Continuity.SEQUENCED:
+        return _diff_reader(stream, keep)
+    return _partial_reader(stream, keep)
+
+
+def _candle_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    opened_ns, revision = 0, 0
+
+    def item(raw: bytes, received_ns: int) -> MarketDataPoint | None:
+        nonlocal opened_ns, revision
+        row = decode_kline(raw).k
+        if row.i != stream.timeframe:
+            raise Unusable("timeframe")
+        if not (keep.forming or row.x):
+            return None
+        kept = decode_any(raw) if keep.raw else None
+        candle = candle_from(row, stream, received_ns, 0, kept)
+        if not keep.forming:
+            return candle
+        revision = revision + 1 if candle.open_ns == opened_ns else 0
+        opened_ns = candle.open_ns
+        return attrs.evolve(candle, revision=revision) if revision else candle
+
+    return Reader(stream, item)
+
+
+_READERS = {
+    DataType.TRADE.value: _trade_reader,
+    DataType.TICKER.value: _ticker_reader,
+    DataType.ORDERBOOK.value: _book_reader,
+    DataType.CANDLE.value: _candle_reader,
+}
+
+
+def build_reader(stream: Subscription, settings: ReaderSettings = _DEFAULTS) -> Reader:
+    """A reader for the events of *stream*, any but balances."""
+    return _READERS[stream.data_type](stream, settings)
