@@ -47,14 +47,19 @@ class LiveConsumer:
         self._callback = callback
         self._reporter = reporter
 
-    def offer(self, event: MarketDataPoint) -> None:
-        """Give it *event*: called at once, or queued for its own task."""
+    # hot path
+    def offer(self, event: MarketDataPoint) -> bool:
+        """Give it *event*: called at once, or queued for its own task.
+
+        Returns:
+            True when it has just turned out to need a task of its own.
+        """
         symbols = self.symbols
         if symbols is not None and event.symbol not in symbols:
-            return
+            return False
         if self.is_async:
             self.queue.put(event, 1, approximate_bytes(event))
-            return
+            return False
         self.calls += 1
         # The supervisor of a user's function, which may raise anything: the
         # others are still called.
@@ -62,12 +67,14 @@ class LiveConsumer:
             result = self._callback(event)
         except Exception as error:
             self._failed(error)
-            return
-        if result is not None and inspect.isawaitable(result):
-            # It only looked synchronous (a lambda, a partial): its own task awaits.
-            self.calls -= 1
-            self.is_async = True
-            self.queue.put(result, 1, approximate_bytes(event))
+            return False
+        if result is None or not inspect.isawaitable(result):
+            return False
+        # It only looked synchronous (a lambda, a partial): its own task awaits.
+        self.calls -= 1
+        self.is_async = True
+        self.queue.put(result, 1, approximate_bytes(event))
+        return True
 
     async def run(self, turn: int) -> None:
         """Call an asynchronous callback with what is queued, until removed."""

@@ -209,19 +209,15 @@ class LiveFanOut:
                 for record in records:
                     if not isinstance(record, MarketDataPoint):
                         continue
-                    consumers = self._by_type.get(str(record.data_type), self._for_all)
+                    # A DataType hashes and compares as its text.
+                    consumers = self._by_type.get(record.data_type, self._for_all)
                     for consumer in consumers:
-                        if consumer.removed:
-                            continue
-                        was_async = consumer.is_async
-                        consumer.offer(record)
-                        if consumer.is_async and not was_async:
+                        if not consumer.removed and consumer.offer(record):
                             self._spawn(consumer)
                     count += 1
                     if count % turn == 0:
                         await anyio.lowlevel.checkpoint()
             self._busy = False
-            await anyio.lowlevel.checkpoint()
 
     def _drained(self) -> bool:
         return (
