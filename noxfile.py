@@ -13,11 +13,12 @@ nox.options.sessions = ["lint", "typing", "tests", "alone", "each"]
 
 CORE = "core"
 SQL = "sinks/sql"
-MEMBERS = [CORE, "plugins/okx", SQL, "sinks/sqlite", "sinks/callbacks"]
+MEMBERS = [CORE, "plugins/okx", "plugins/binance", SQL, "sinks/sqlite", "sinks/callbacks"]
 TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112", "trustme>=1.2"]
 # What a member needs besides core, from this repository.
 NEEDS = {
     "plugins/okx": [],
+    "plugins/binance": [],
     SQL: [],
     "sinks/sqlite": [SQL],
     "sinks/callbacks": [],

@@ -24,11 +24,13 @@ Tapeline = Callable[..., "subprocess.CompletedProcess[str]"]
 def tapeline(tmp_path: Path) -> Tapeline:
     """Run a command to its end in an empty folder."""
 
-    def run(*words: object, timeout: float = 90) -> subprocess.CompletedProcess[str]:
+    def run(
+        *words: object, timeout: float = 90, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tapeline", *map(str, words)],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONWARNINGS": "error"},
+            env={**os.environ, "PYTHONWARNINGS": "error", **environ},
             capture_output=True,
             text=True,
             timeout=timeout,

@@ -198,6 +198,9 @@ class ExchangeAdapter(Protocol):
     def probe(self, config: Any, subscription: Subscription) -> Fetch | None:
         """Ask for the newest id or time the venue knows; None when it cannot."""
 
+    def read_probe(self, response: Response) -> tuple[int | None, int | None]:
+        """``(id, time in ns)`` of the newest in the answer to ``probe``."""
+
     def server_time(self, config: Any) -> Fetch | None:
         """Ask for the venue's clock; None when it offers none."""
 
@@ -215,6 +218,9 @@ class ExchangeAdapter(Protocol):
 
     def refused(self, status: int, body: str) -> Recovery:
         """What an HTTP status in place of the WebSocket handshake means."""
+
+    def recorded_subscriptions(self, config: Any, frame: str) -> Sequence[Subscription]:
+        """What *frame* of a recording shows to be subscribed; must not raise."""
 
     def collector_class(self) -> type[Any] | None:
         """The convenience collector of this venue; None for the general one."""
@@ -261,6 +267,10 @@ class AdapterBase:
         """No probe."""
         return None
 
+    def read_probe(self, response: Response) -> tuple[int | None, int | None]:
+        """Never called when ``probe`` gives None."""
+        raise NotImplementedError
+
     def server_time(self, config: Any) -> Fetch | None:
         """No clock."""
         return None
@@ -276,6 +286,10 @@ class AdapterBase:
     def sign(self, config: Any, request: Request, now: Now) -> Request:
         """Nothing to sign."""
         return request
+
+    def recorded_subscriptions(self, config: Any, frame: str) -> Sequence[Subscription]:
+        """Nothing: its recordings cannot be replayed."""
+        return ()
 
     def collector_class(self) -> type[Any] | None:
         """None: the general collector."""

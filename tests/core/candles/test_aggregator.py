@@ -118,9 +118,42 @@ def test_the_clock_closes_bars_after_the_grace(
     maker.advance(13.9)
     assert maker.said() == []
     maker.advance(14)
-    assert maker.said() == [("1s", 11, "complete", 0, 1)]
+    assert maker.said() == [("1s", 11, "partial", 0, 1)]
     maker.advance(99)
     assert maker.said() == []
+
+
+def test_a_bar_that_the_clock_ended_is_complete_when_the_next_trade_proves_it(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    """A silent stream may be a dead one, which still owes trades of that bar."""
+    maker = make("1s")
+    maker.add(trade(1, 10.5), trade(2, 11.2))
+    maker.advance(30)
+    maker.said()
+    maker.add(trade(3, 11.8))
+    maker.advance(31)
+    assert maker.said() == [("1s", 11, "partial", 1, 2)]
+    maker.add(trade(4, 31.5))
+    maker.advance(32)
+    assert maker.said() == [("1s", 11, "complete", 2, 2)]
+
+
+def test_ids_that_were_never_issued_repair_what_they_seemed_to_miss(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s")
+    maker.add(trade(1, 0.5), trade(2, 1.5), trade(5, 1.6), trade(9, 1.6))
+    maker.add(trade(10, 9))
+    maker.said()
+    maker.advance(10)
+    maker.aggregator.never_issued(3, 4)
+    maker.advance(11)
+    assert maker.said() == [], "6 to 8 are missing at the same moment"
+    maker.aggregator.never_issued(6, 7)
+    maker.aggregator.never_issued(8, 8)
+    maker.advance(12)
+    assert ("1s", 1, "repaired", 1, 3) in maker.said()
 
 
 def test_the_first_bar_is_whole_when_collection_began_before_it(
@@ -128,7 +161,7 @@ def test_the_first_bar_is_whole_when_collection_began_before_it(
 ) -> None:
     maker = make("1s", "5s", "1m")
     maker.aggregator.started(3 * SECOND)
-    maker.add(trade(1, 6.5))
+    maker.add(trade(1, 6.5), trade(2, 99))
     maker.advance(100)
     assert maker.said() == [
         ("1s", 6, "complete", 0, 1),
@@ -201,8 +234,8 @@ def test_a_hole_that_stays_makes_gap_bars_and_repaired_ones_when_it_fills(
     ]
     maker.advance(200)
     assert maker.said() == [
-        ("1s", 66, "complete", 0, 1),
-        ("1m", 60, "complete", 0, 4),
+        ("1s", 66, "partial", 0, 1),
+        ("1m", 60, "partial", 0, 4),
     ]
 
 
@@ -416,7 +449,7 @@ def test_a_trade_after_a_long_silence_is_counted_however_old_it_is(
     maker.said()
     maker.add(trade(80, 300))
     maker.advance(1001)
-    assert maker.said() == [("1s", 300, "complete", 0, 1)]
+    assert maker.said() == [("1s", 300, "partial", 0, 1), ("1s", 79, "complete", 1, 1)]
     assert maker.aggregator.statistics.too_late == 0
 
 

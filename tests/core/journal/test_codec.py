@@ -126,11 +126,14 @@ def test_a_plain_point_keeps_its_data_with_types(data: dict[str, Any]) -> None:
 def test_a_users_own_bar_comes_back_with_its_prices() -> None:
     at = datetime(2026, 3, 27, tzinfo=UTC)
     prices = [Decimal(text) for text in ("1.10", "2", "0.5", "1.5", "1E+3")]
+    first, high, low, last, volume = prices
 
     class MyBar(OHLCVData):
         pass
 
-    (back,) = decode(encode([MyBar("BTC-USDT", "1m", at, *prices, 3)])[1])
+    (back,) = decode(
+        encode([MyBar("BTC-USDT", "1m", at, first, high, low, last, volume, 3)])[1]
+    )
     assert isinstance(back, OHLCVData)
     assert [back.open, back.high, back.low, back.close, back.volume] == prices
     assert str(back.volume) == "1E+3"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tapeline.clock import SystemClock
 from tapeline.errors import JournalError
 from tapeline.journal import Journal, JournalSettings
 from tapeline.model import Coverage, Gap
+from tapeline.seams import Arguments, Result
 from tapeline.testing import InlineExecutor, VirtualClock, run_virtual
+from tapeline.testing.executor import InlineWorker
 
 pytestmark = pytest.mark.anyio
 
@@ -297,14 +300,17 @@ def test_rows_are_trimmed_also_when_nothing_happens_any_more(
             await clock.sleep(5)
             assert journal.floor == journal.last
             assert int(journal.statistics()["commits"]) < 50
-            read = journal.append([make_trade(20)])
-            await journal.wait_committed(read)
-            journal.checkpoint("bars", read, b"")
+            first, second = (journal.append([make_trade(n)]) for n in (20, 21))
+            journal.advance_cursor("local", first)
             await clock.sleep(5)
-            journal.advance_cursor("local", read)
-            await journal.wait_committed(journal.append([make_trade(21)]))
+            assert journal.floor < first
+            journal.checkpoint("bars", second, b"")
+            await clock.sleep(1.5)
+            assert journal.floor == first
+            journal.advance_cursor("local", second)
+            await journal.wait_committed(journal.append([make_trade(22)]))
             await clock.sleep(5)
-            assert journal.floor == read
+            assert journal.floor == second
             await journal.aclose()
 
     run_virtual(main)
@@ -329,12 +335,12 @@ async def test_a_read_that_comes_too_late_tells_the_loss_instead(
         batches.append(await journal.next_batch(start, sink="slow"))
 
     async with anyio.create_task_group() as tasks:
-        executor.hold_next()
+        executor.one.hold_next()
         tasks.start_soon(read)
         await anyio.sleep(0.005)
         await fill_by_hand(journal, make_trade, 10, 100)
         assert journal.floor > start
-        executor.release()
+        executor.one.release()
     (batch,) = batches
     assert batch is not None
     gap = batch.parts[0].records[0]
@@ -354,8 +360,8 @@ async def fill_by_hand(
         await journal._commit()
 
 
-class HoldingExecutor:
-    """One inline worker; a call can be held until it is released."""
+class HoldingWorker(InlineWorker):
+    """An inline worker; a call can be held until it is released."""
 
     def __init__(self) -> None:
         self._held: anyio.Event | None = None
@@ -371,16 +377,22 @@ class HoldingExecutor:
         if self._held is not None:
             self._held.set()
 
-    def worker(self, name: str) -> HoldingExecutor:
-        """Itself."""
-        return self
-
-    async def run(self, call: Any, *args: Any) -> Any:
+    async def run(
+        self, call: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> Result:
         """Run the call, later when it is held."""
         if self._hold and self._held is not None:
             self._hold = False
             await self._held.wait()
-        return call(*args)
+        return await super().run(call, *args)
 
-    async def aclose(self) -> None:
-        """Nothing to release."""
+
+class HoldingExecutor:
+    """Hands out one worker, over and over."""
+
+    def __init__(self) -> None:
+        self.one = HoldingWorker()
+
+    def worker(self, name: str) -> HoldingWorker:
+        """The one worker."""
+        return self.one

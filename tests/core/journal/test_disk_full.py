@@ -27,7 +27,7 @@ TINY = JournalSettings(
 
 async def until_full(journal: Journal, stream: Any) -> list[RawMessage]:
     """Append large rows until the disk refuses; returns all of them."""
-    messages = []
+    messages: list[RawMessage] = []
     with anyio.fail_after(5):
         while not journal.full:
             messages.append(RawMessage(stream, len(messages), "x" * 6_000))

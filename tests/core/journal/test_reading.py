@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 NO_RING = JournalSettings(commit_ms=0.1, lazy_s=0.005, ring_bytes=0)
 
 
-async def everything(journal: Journal, after: int, **limits: int) -> list[Part]:
+async def everything(journal: Journal, after: int, **limits: Any) -> list[Part]:
     """All parts behind *after*, and the sizes of the batches do not matter."""
     parts: list[Part] = []
     while (batch := await journal.next_batch(after, **limits)) is not None:

@@ -29,6 +29,7 @@ class PlainVenue(SimulatorBase):
             market, "plain", limits=(Limit("connects", 3, 1.0),), **settings
         )
         self.told: list[str] = []
+        self.heard: list[str] = []
 
     def accept(
         self, connection: SimConnection, headers: Mapping[str, str], now_ns: int
@@ -48,6 +49,12 @@ class PlainVenue(SimulatorBase):
 
     def on_gone(self, connection: SimConnection) -> None:
         self.told.append(f"gone {connection.id}")
+
+    def on_pong(self, connection: SimConnection, payload: str, now_ns: int) -> None:
+        self.heard.append(f"pong {payload}")
+
+    def on_ping(self, connection: SimConnection, now_ns: int) -> None:
+        self.heard.append("ping")
 
     def on_executions(self, executions: Sequence[Execution]) -> None:
         for execution in executions:

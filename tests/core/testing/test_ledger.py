@@ -94,3 +94,17 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
 def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="expected a readable ledger"):
         list(read_ledger(tmp_path / "none.jsonl"))
+
+
+def test_a_fill_may_name_its_execution(tmp_path: Path) -> None:
+    fill = Fill(7, "1.5", "2", "buy", 10**18)
+    with Ledger(tmp_path / "fills.jsonl") as ledger:
+        ledger.write("venue", "spot", "A-B", [fill], 41)
+        ledger.write("venue", "spot", "A-B", [fill])
+    named, plain = read_ledger(tmp_path / "fills.jsonl")
+
+    assert (named.id, named.aggregate_id) == (7, 41)
+    assert plain.aggregate_id is None
+    memory = Ledger()
+    memory.write("venue", "spot", "A-B", [fill], 41)
+    assert memory.fills == [named]

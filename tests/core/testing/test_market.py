@@ -275,3 +275,28 @@ def test_a_step_is_split_into_units_and_decimals(
     step: str, expected: tuple[int, int]
 ) -> None:
     assert expected == scale_of(Decimal(step))
+
+
+def test_contracts_can_be_printed_in_base_units_and_nothing_else_changes() -> None:
+    contracts, base = Market(1), Market(1)
+    for feed in base.feeds.values():
+        feed.use_base_units()
+    one = contracts.advance(contracts.start_ns + 20 * SECOND)
+    two = base.advance(base.start_ns + 20 * SECOND)
+
+    assert len(one) == len(two) > 100
+    for before, after in zip(one, two, strict=True):
+        assert (before.price, before.last_id) == (after.price, after.last_id)
+        size = before.feed.instrument.contract_size or 1
+        assert Decimal(after.size) == Decimal(before.size) * size
+    swap = base.feed("swap", "BTC-USDT").instrument
+    assert (swap.lot_size, swap.contract_size) == (Decimal("0.0001"), None)
+
+
+def test_base_units_are_refused_once_contracts_have_traded() -> None:
+    market = Market(1)
+    market.advance(market.start_ns + 20 * SECOND)
+
+    market.feed("spot", "BTC-USDT").use_base_units()
+    with pytest.raises(UsageError, match="fresh market"):
+        market.feed("swap", "BTC-USDT").use_base_units()

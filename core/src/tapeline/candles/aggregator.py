@@ -34,8 +34,9 @@ from tapeline.model import (
 class CandleAggregator:
     """Bars of one trade stream, each trade counted in every timeframe.
 
-    A bar is ``complete`` when every id of its interval is in it. Ids that are
-    missing show here at once; the bars they may belong to stay open for a grace,
+    A bar is ``complete`` when every id of its interval is in it, which the first
+    trade after it proves; ended by the clock it is ``partial`` until then. Ids that
+    are missing show here at once; the bars they may belong to stay open for a grace,
     and are ``gap`` after it until the trades come.
 
     Args:
@@ -72,6 +73,8 @@ class CandleAggregator:
         self._live_ns: int | None = None
         self._now_ns = 0
         self._recheck_ns: int | None = None
+        # Bars up to here were ended by the clock alone; a later trade proves them.
+        self._unproven_ns: int | None = None
         self._silent = False
 
     def add_timeframes(self, timeframes: Sequence[str]) -> None:
@@ -115,7 +118,8 @@ class CandleAggregator:
         self._drain()
         self._now_ns = max(self._now_ns, now_ns)
         self._give_up_old(now_ns)
-        self._close(now_ns - self._settings.close_grace_ns, now_ns)
+        if self._close(now_ns - self._settings.close_grace_ns, now_ns):
+            self._unproven_ns = self._ladder.closed_until_ns
         self._emit(out)
 
     def live(self, since_ns: int) -> None:
@@ -221,6 +225,7 @@ class CandleAggregator:
         self._pending.clear()
         self._holes.replace(TimeHole(*hole) for hole in state.holes)
         self._recheck_ns = 0
+        self._unproven_ns = state.closed_until_ns
         self._ladder.changed.clear()
         for series, one in zip(self._ladder.series, state.series, strict=True):
             series.hold(one.open, one.closed)
@@ -295,6 +300,10 @@ class CandleAggregator:
         if highest:
             self._next_id = last + 1
             self._last_ns = at_ns
+            if self._unproven_ns is not None:
+                self._recheck_at(0)
+                if at_ns >= self._unproven_ns:
+                    self._unproven_ns = None
         ahead_ns = trade.received_ns + self._settings.max_ahead_ns
         limit_ns = min(at_ns, ahead_ns) if trade.received_ns > 0 else at_ns
         if limit_ns > self._now_ns:
@@ -361,7 +370,15 @@ class CandleAggregator:
         settled_ns = self._now_ns - self._settings.close_grace_ns
         if bar.lost or self._holes.touches(bar.open_ns, bar.end_ns, settled_ns):
             return GAP
+        if self._contiguous and bar.first_id is not None and self._is_unproven(bar):
+            return PARTIAL
         return REPAIRED if bar.was_gap else COMPLETE
+
+    def _is_unproven(self, bar: Bar) -> bool:
+        """Only the clock has ended *bar*: a silent stream may still owe it trades."""
+        return bar.end_ns > self._last_ns or (
+            bar.sent_state == PARTIAL and self._holes.touches(bar.open_ns, bar.end_ns)
+        )
 
     def _emit(self, out: list[Candle]) -> None:
         """Give out what changed since it was given out last."""

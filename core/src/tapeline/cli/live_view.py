@@ -141,7 +141,7 @@ class LiveView:
 
 def _states(engine: Engine) -> dict[Subscription, str]:
     states: dict[Subscription, str] = {}
-    for feed in engine.feeds.values():
-        for stream in feed.link.status().subscriptions:
+    for name in engine.feeds:
+        for stream in engine.link_status(name).subscriptions:
             states[stream.subscription] = stream.state.value
     return states

@@ -36,6 +36,7 @@ def build_manager(config: TapelineConfig, registry: PluginRegistry) -> Collector
             memory_bytes=runtime.memory_bytes,
             max_reconnect_attempts=config.defaults.max_reconnect_attempts,
             reconnect_delay_s=config.defaults.reconnect_delay_s,
+            max_silence_s=config.defaults.max_silence_duration_s,
         ),
     )
     for name, section in config.collectors.items():

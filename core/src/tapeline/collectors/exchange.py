@@ -274,6 +274,7 @@ class ExchangeCollector(BaseDataCollector):
             EngineSettings(
                 max_reconnect_attempts=self._max_reconnect_attempts,
                 reconnect_delay_s=self._reconnect_delay_s,
+                max_silence_s=self._defaults.max_silence_duration_s,
             ),
             wrappers=plugins().session_wrappers(),
             observers=[plugins().notify_status],

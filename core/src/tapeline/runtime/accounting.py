@@ -6,17 +6,15 @@ rows and not its fills.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
-import msgspec
 
-from tapeline.errors import UsageError
 from tapeline.hookspecs import DatabaseReader
 from tapeline.integrity import IntervalSet
+from tapeline.runtime.ledger_check import compare_with_ledgers
 
 StreamName = tuple[str, str, str, str]
 """``(exchange, market, symbol, data type)``"""
@@ -32,7 +30,8 @@ class StreamAccount:
         in_gaps: ids that are missing and recorded as such.
         unaccounted: ids inside coverage that are neither stored nor recorded.
         stored_twice: ids that two stored trades claim.
-        fills: fills in all stored trades.
+        trades, fills: stored trades, and the fills in all of them.
+        fills_stored, fills_in_gaps: with a ledger: of those emitted.
         emitted: with a ledger: fills that the venue made inside coverage.
         lost: with a ledger: fills made, covered, neither stored nor recorded.
         invented: with a ledger: stored ids that the venue never made.
@@ -47,6 +46,8 @@ class StreamAccount:
     stored_twice: int = 0
     fills: int = 0
     trades: int = 0
+    fills_stored: int = 0
+    fills_in_gaps: int = 0
     emitted: int | None = None
     lost: int | None = None
     invented: int | None = None
@@ -81,6 +82,8 @@ class StreamAccount:
             "trades": self.trades,
             "fills": self.fills,
             "emitted": self.emitted,
+            "fills_stored": self.fills_stored,
+            "fills_in_gaps": self.fills_in_gaps,
             "lost": self.lost,
             "invented": self.invented,
             "altered": self.altered,
@@ -115,57 +118,29 @@ class Accounts:
         }
 
 
-class LedgerLine(msgspec.Struct):
-    """One fill of a simulator's ledger."""
-
-    exchange: str
-    market: str
-    symbol: str
-    data_type: str
-    id: int | str
-    price: str
-    size: str
-    side: str
-    exchange_ns: int
-
-
-def read_ledger_lines(paths: Iterable[Path]) -> Iterable[LedgerLine]:
-    """All fills of the ledgers at *paths*; a last line cut by a kill is skipped.
-
-    Raises:
-        UsageError: missing, or not a ledger.
-    """
-    decode = msgspec.json.Decoder(LedgerLine).decode
-    for path in paths:
-        try:
-            lines = path.read_bytes().split(b"\n")
-        except OSError as error:
-            raise UsageError(
-                f"expected a ledger at {path}, found: {error.strerror}"
-            ) from error
-        # What follows the last newline was being written when its writer ended.
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                yield decode(line)
-            except msgspec.DecodeError as error:
-                raise UsageError(
-                    f"{path}, line {number}: expected a fill of a ledger as JSON, "
-                    f"found something else ({error})"
-                ) from error
-
-
 @attrs.define
-class _Stream:
+class StreamRecords:
+    """What the database says of one stream of trades, for a comparison.
+
+    Args:
+        gaps: ids in gaps that are not closed.
+        gap_times: exchange times around them, nanoseconds UTC, inclusive.
+        never_issued: ids that were proven never to have been given out.
+        rows: of table ``trades``; only kept when there is a ledger.
+    """
+
     account: StreamAccount
-    covered: IntervalSet
-    stored: IntervalSet
-    gaps: IntervalSet
+    covered: IntervalSet = attrs.field(factory=IntervalSet)
+    stored: IntervalSet = attrs.field(factory=IntervalSet)
+    gaps: IntervalSet = attrs.field(factory=IntervalSet)
+    gap_times: list[tuple[int, int]] = attrs.field(factory=list)
+    never_issued: IntervalSet = attrs.field(factory=IntervalSet)
     rows: list[Mapping[str, Any]] = attrs.field(factory=list)
 
 
 def audit(reader: DatabaseReader, ledgers: Sequence[Path] = ()) -> Accounts:
     """Account for every trade in the database, exactly with *ledgers*."""
-    streams: dict[StreamName, _Stream] = {}
+    streams: dict[StreamName, StreamRecords] = {}
     for row in reader.coverage():
         if row["data_type"] != "trade" or row["first_id"] is None:
             continue
@@ -175,32 +150,35 @@ def audit(reader: DatabaseReader, ledgers: Sequence[Path] = ()) -> Accounts:
         states[row["state"]] = states.get(row["state"], 0) + 1
         if row["data_type"] != "trade" or row["from_id"] is None:
             continue
-        if row["state"] != "closed" or row["cause"] == "never-issued":
-            _stream(streams, row, "trade").gaps.add(row["from_id"], row["to_id"])
+        stream = _stream(streams, row, "trade")
+        if row["state"] != "closed":
+            stream.gaps.add(row["from_id"], row["to_id"])
+            if row["from_ns"] is not None and row["to_ns"] is not None:
+                stream.gap_times.append((row["from_ns"], row["to_ns"]))
+        elif row["cause"] == "never-issued":
+            stream.never_issued.add(row["from_id"], row["to_id"])
     for row in reader.trades():
         _store(_stream(streams, row, "trade"), row, keep=bool(ledgers))
     for stream in streams.values():
         _settle(stream)
     if ledgers:
-        _compare(streams, read_ledger_lines(ledgers))
+        compare_with_ledgers(streams, ledgers)
     accounts = [streams[name].account for name in sorted(streams)]
     return Accounts(accounts, states, reader.counts())
 
 
 def _stream(
-    streams: dict[StreamName, _Stream], row: Mapping[str, Any], data_type: str
-) -> _Stream:
+    streams: dict[StreamName, StreamRecords], row: Mapping[str, Any], data_type: str
+) -> StreamRecords:
     name = (row["exchange"], row["market"], row["symbol"], data_type)
     stream = streams.get(name)
     if stream is None:
-        stream = _Stream(
-            StreamAccount(name), IntervalSet(), IntervalSet(), IntervalSet()
-        )
+        stream = StreamRecords(StreamAccount(name))
         streams[name] = stream
     return stream
 
 
-def _store(stream: _Stream, row: Mapping[str, Any], keep: bool) -> None:
+def _store(stream: StreamRecords, row: Mapping[str, Any], keep: bool) -> None:
     first, last = row["first_id"], row["last_id"]
     account = stream.account
     twice = stream.stored.count(first, last)
@@ -214,13 +192,14 @@ def _store(stream: _Stream, row: Mapping[str, Any], keep: bool) -> None:
         stream.rows.append(row)
 
 
-def _settle(stream: _Stream) -> None:
+def _settle(stream: StreamRecords) -> None:
     account = stream.account
     for first, last in stream.covered:
         account.covered += last - first + 1
         account.stored += stream.stored.count(first, last)
         for hole_first, hole_last in stream.stored.gaps(first, last):
             recorded = stream.gaps.count(hole_first, hole_last)
+            recorded += stream.never_issued.count(hole_first, hole_last)
             missing = hole_last - hole_first + 1 - recorded
             account.in_gaps += recorded
             account.unaccounted += missing
@@ -229,47 +208,3 @@ def _settle(stream: _Stream) -> None:
                     f"ids {hole_first}..{hole_last}: {missing} neither stored nor "
                     "in a gap"
                 )
-
-
-def _compare(streams: dict[StreamName, _Stream], fills: Iterable[LedgerLine]) -> None:
-    emitted: dict[StreamName, dict[int, tuple[str, str, str]]] = {}
-    for fill in fills:
-        name = (fill.exchange, fill.market, fill.symbol, fill.data_type)
-        emitted.setdefault(name, {})[int(fill.id)] = (fill.price, fill.size, fill.side)
-    for name, stream in streams.items():
-        made = emitted.get(name, {})
-        account = stream.account
-        covered = [number for number in made if number in stream.covered]
-        account.emitted = len(covered)
-        lost = [
-            number
-            for number in covered
-            if number not in stream.stored and number not in stream.gaps
-        ]
-        account.lost = len(lost)
-        account.invented = 0
-        account.altered = 0
-        account.examples += [f"fill {number} is lost" for number in lost[:3]]
-        for row in stream.rows:
-            _compare_row(account, row, made)
-
-
-def _compare_row(
-    account: StreamAccount,
-    row: Mapping[str, Any],
-    made: Mapping[int, tuple[str, str, str]],
-) -> None:
-    ids = range(row["first_id"], row["last_id"] + 1)
-    parts = [made[number] for number in ids if number in made]
-    if len(parts) < len(ids):
-        account.invented = (account.invented or 0) + len(ids) - len(parts)
-        account.examples.append(
-            f"ids {row['first_id']}..{row['last_id']} were never made by the venue"
-        )
-        return
-    size = sum((Decimal(part[1]) for part in parts), Decimal(0))
-    same_price = all(Decimal(part[0]) == row["price"] for part in parts)
-    same_side = all(part[2] == row["side"] for part in parts)
-    if size != row["size"] or not same_price or not same_side:
-        account.altered = (account.altered or 0) + 1
-        account.examples.append(f"trade {row['trade_id']} differs from its fills")

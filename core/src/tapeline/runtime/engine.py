@@ -32,11 +32,14 @@ from tapeline.model import (
 )
 from tapeline.plugins import bind_session
 from tapeline.runtime.bans import JournalBans
+from tapeline.runtime.caretaker import Caretaker
 from tapeline.runtime.checkpoints import load_state, save_state
 from tapeline.runtime.feed import Feed
+from tapeline.runtime.healing import Healer
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import Supervised, Supervisor
+from tapeline.runtime.watcher import Known
 from tapeline.seams import Seams
 from tapeline.transport import (
     Backoff,
@@ -44,6 +47,7 @@ from tapeline.transport import (
     ExchangeLink,
     Inbox,
     LinkSettings,
+    LinkStatus,
     RestClient,
 )
 
@@ -87,6 +91,8 @@ class Engine:
             book_depth=self.settings.book_depth,
         )
         self.journal: JournalLike | None = None
+        self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
+        self._caretakers: dict[str, Caretaker] = {}
         self.heartbeat_ns = seams.clock.monotonic_ns()
         self.started_ns: int | None = None
         self.last_error: str | None = None
@@ -176,8 +182,21 @@ class Engine:
         self.feeds[settings.name] = feed
         self.parts[settings.name] = Supervised(f"collector {settings.name}")
         if self._tasks is not None and not self._stop.is_set():
-            self._tasks.start_soon(self._run_feed, feed)
+            self._start_feed(self._tasks, feed)
         return feed
+
+    def _start_feed(self, tasks: anyio.abc.TaskGroup, feed: Feed) -> None:
+        caretaker = Caretaker(
+            feed,
+            self._healer,
+            self.seams,
+            self._known,
+            self._changed,
+            self.settings.max_silence_s,
+        )
+        self._caretakers[feed.settings.name] = caretaker
+        tasks.start_soon(self._run_feed, feed)
+        tasks.start_soon(caretaker.run)
 
     def remove_feed(self, name: str) -> bool:
         """Stop collecting for *name* without touching others; False if unknown."""
@@ -189,6 +208,9 @@ class Engine:
         if name in self._scopes and not feed.instruments_loaded:
             self._scopes[name].cancel()
         self.parts.pop(name, None)
+        caretaker = self._caretakers.pop(name, None)
+        if caretaker is not None:
+            caretaker.stop()
         return True
 
     def add_consumer(
@@ -259,6 +281,9 @@ class Engine:
     async def _live(self, ready: asyncio.Future[None]) -> None:
         self.journal = journal = await self._open_journal()
         self._bans.use(journal)
+        for damage in journal.damages:
+            logger.warning("journal: %s; %s", damage.reason, damage.lost)
+        journal.retain_sinks(self._sinks)
         try:
             await self._restore(journal)
             async with anyio.create_task_group() as outer:
@@ -271,12 +296,13 @@ class Engine:
                     pipeline_scope = anyio.CancelScope()
                     inner.start_soon(self._run_pipeline, pipeline_scope)
                     for feed in list(self.feeds.values()):
-                        inner.start_soon(self._run_feed, feed)
+                        self._start_feed(inner, feed)
                     self.started_ns = self.seams.clock.monotonic_ns()
                     ready.set_result(None)
                     # Waits for stop() for as long as the user wants to collect.
                     await self._stop.wait()
                     await self._stop_feeds()
+                    await self._heal_rest()
                     pipeline_scope.cancel()
                 self._tasks = None
                 await self._finish(journal)
@@ -373,6 +399,17 @@ class Engine:
         if self._scopes.get(name) is scope:
             del self._scopes[name]
 
+    async def _heal_rest(self) -> None:
+        """Fill what is missing to the last: sockets are closed, REST still answers."""
+        self.step()
+        self._emit(self.pipeline.settle(self.seams.clock.wall_ns()))
+        with anyio.move_on_after(0.0 if self._force else self.settings.heal_timeout_s):
+            async with anyio.create_task_group() as tasks:
+                for caretaker in self._caretakers.values():
+                    tasks.start_soon(caretaker.backfiller.drain)
+        for caretaker in self._caretakers.values():
+            caretaker.stop()
+
     async def _stop_feeds(self) -> None:
         for feed in self.feeds.values():
             feed.link.request_stop()
@@ -406,6 +443,18 @@ class Engine:
             journal = self.journal
             self.pipeline.shedding = journal is not None and journal.full
             self._emit(self.pipeline.process(items, clock.wall_ns()))
+
+    def _known(self, subscription: Subscription) -> Known:
+        """What the pipeline has of a stream, for those who watch it."""
+        state = self.pipeline.streams.get(subscription)
+        last = None if state is None else state.last
+        return Known(
+            self.ledger.high_water(subscription), getattr(last, "exchange_ns", None)
+        )
+
+    def _refuses(self) -> bool:
+        """True while a record would be shed instead of stored."""
+        return self.journal is None or self.journal.full
 
     def _emit(self, out: Output) -> None:
         journal = self.journal
@@ -458,12 +507,20 @@ class Engine:
             await journal.aclose()
         self.runners.clear()
         self._scopes.clear()
+        self._caretakers.clear()
 
     def _changed(self, change: StatusChange) -> None:
         for observer in self.observers:
             observer(change)
 
     # -- status -----------------------------------------------------------------
+
+    def link_status(self, name: str) -> LinkStatus:
+        """How the link of feed *name* is, with the health of each of its streams."""
+        caretaker = self._caretakers.get(name)
+        if caretaker is not None:
+            return caretaker.status()
+        return self.feeds[name].link.status()
 
     def status(self) -> dict[str, object]:
         """Journal, sinks, links and streams, JSON-ready."""
@@ -474,8 +531,10 @@ class Engine:
             "journal": None if self.journal is None else self.journal.statistics(),
             "sinks": {name: r.status() for name, r in self.runners.items()},
             "live": self.live.statistics(),
-            "feeds": {
-                name: feed.link.status().as_dict() for name, feed in self.feeds.items()
+            "feeds": {name: self.link_status(name).as_dict() for name in self.feeds},
+            "care": {
+                name: caretaker.statistics()
+                for name, caretaker in self._caretakers.items()
             },
             "streams": {
                 str(subscription): attrs.asdict(statistics)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 
+import attrs
+
 from tapeline.errors import TapelineError, UnknownSymbol
 from tapeline.model import (
     ALL_SYMBOLS,
@@ -15,6 +17,9 @@ from tapeline.model import (
 )
 from tapeline.runtime.settings import FeedSettings
 from tapeline.transport import ExchangeLink
+
+GONE = "gone"
+"""State of an instrument that the venue lists no more."""
 
 Register = Callable[[Subscription, Channel], object]
 
@@ -116,6 +121,27 @@ class Feed:
         self.instruments_loaded = True
         self._want()
         await self.link.run()
+
+    def instrument(self, subscription: Subscription) -> Instrument | None:
+        """What the venue last said of a stream's instrument; None if unknown."""
+        return self._instruments.get((subscription.market, subscription.symbol))
+
+    async def refresh_instruments(self) -> None:
+        """Ask for the instruments again: states change, symbols come and go.
+
+        Raises:
+            RequestFailed: no usable answer; nothing has changed.
+        """
+        market = self.settings.market
+        found = {one.key: one for one in await self.link.load_instruments(market)}
+        if not found:
+            return
+        for key, known in self._instruments.items():
+            if key[0] == market and key not in found:
+                found[key] = attrs.evolve(known, state=GONE)
+        self._instruments.update(found)
+        if any((market, symbol) in found for symbol in self.unknown_symbols):
+            self._want()
 
     def _want(self) -> None:
         if not self.instruments_loaded:

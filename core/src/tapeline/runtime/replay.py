@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol, cast
+from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 
@@ -31,6 +33,7 @@ from tapeline.model import (
 )
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.runtime.recordings import (
+    CONNECT,
     HTTP,
     INCOMING,
     OUTGOING,
@@ -44,13 +47,25 @@ from tapeline.transport import Item, StreamOpened
 _ROUTE = Route("replay", capacity=10**9)
 _PART_RECORDS = 2_000
 _ADVANCE_NS = 250 * 10**6
+_MAX_HELD = 1_024
+_HOW_MUCH = ("limit", "sz")
+RECORDED = "recorded"
+"""Tag of an answer that nobody asked for, given to the session all the same."""
 
 
 class _Replayable(Protocol):
-    """What an adapter offers so that its recordings explain themselves."""
+    """What an adapter offers so that its recordings explain themselves.
+
+    *frame* is a frame of the connection to *url*, the address of a connection, or that
+    of a REST answer; *listed* are instruments by market and venue symbol.
+    """
 
     def recorded_subscriptions(
-        self, config: Any, frame: str
+        self,
+        config: Any,
+        frame: str,
+        url: str,
+        listed: Mapping[tuple[str, str], Instrument],
     ) -> Sequence[Subscription]: ...
 
 
@@ -132,8 +147,11 @@ class _Connection:
     def __init__(self, number: int, session: ExchangeSession) -> None:
         self.number = number
         self.session = session
+        self.url = ""
         self.known: set[Subscription] = set()
-        self.fetches: dict[str, Fetch] = {}
+        self.fetches: list[Fetch] = []
+        # answers that came before anybody asked
+        self.held: deque[RecordedFrame] = deque(maxlen=_MAX_HELD)
 
 
 class Replayer:
@@ -162,6 +180,10 @@ class Replayer:
         self._symbols = None if symbols is None else set(symbols)
         self._timeframes = timeframes
         self._instruments = {instrument.key: instrument for instrument in instruments}
+        self._listed = {
+            (instrument.market, instrument.venue_symbol): instrument
+            for instrument in self._instruments.values()
+        }
         self._connections: dict[str, _Connection] = {}
         self._now_ns = 0
         self._advanced_ns = 0
@@ -189,6 +211,10 @@ class Replayer:
             return self._collect(self._subscribe(connection, frame.raw))
         if frame.direction == INCOMING:
             return self._collect(self._parse(frame))
+        if frame.direction == CONNECT:
+            connection = self._connection(frame.connection)
+            connection.url = frame.url
+            return self._collect(self._subscribe(connection, frame.url))
         return []
 
     def finish(self) -> list[Record]:
@@ -229,12 +255,19 @@ class Replayer:
     def _now(self) -> Now:
         return Now(self._now_ns, self._now_ns, self._now_ns)
 
-    def _subscribe(self, connection: _Connection, text: str) -> list[Item]:
+    def _shown(self, connection: _Connection, text: str) -> list[Subscription]:
+        """What *text* shows to be subscribed, as far as it is wanted."""
         adapter = cast(_Replayable, self.adapter)
+        shown = adapter.recorded_subscriptions(
+            self.config, text, connection.url, self._listed
+        )
+        return [subscription for subscription in shown if self._wanted(subscription)]
+
+    def _subscribe(self, connection: _Connection, text: str) -> list[Item]:
         found = [
             subscription
-            for subscription in adapter.recorded_subscriptions(self.config, text)
-            if subscription not in connection.known and self._wanted(subscription)
+            for subscription in self._shown(connection, text)
+            if subscription not in connection.known
         ]
         if not found:
             return []
@@ -253,10 +286,34 @@ class Replayer:
                 checksum=self.adapter.book_checksum,
             )
             marks.append(StreamOpened(subscription, connection.number, self._now_ns))
-        for action in connection.session.subscribe(found, self._now()):
-            if isinstance(action, Fetch):
-                connection.fetches[_path(action.request.url)] = action
-        return marks
+        return marks + self._ask(
+            connection, connection.session.subscribe(found, self._now())
+        )
+
+    def _ask(self, connection: _Connection, actions: Iterable[Any]) -> list[Item]:
+        """Let answers that came already serve the requests among *actions*."""
+        items: list[Item] = []
+        for action in actions:
+            if not isinstance(action, Fetch):
+                continue
+            held = self._held(connection, action)
+            if held is None:
+                connection.fetches.append(action)
+            else:
+                items += self._respond(connection, action, held)
+        return items
+
+    def _held(self, own: _Connection, fetch: Fetch) -> RecordedFrame | None:
+        """An answer to *fetch* that came already; it is not given out again."""
+        others = [c for c in self._connections.values() if c is not own]
+        for connection in (own, *others):
+            for frame in connection.held:
+                if connection is not own and not _path(frame.url):
+                    continue
+                if _answers(frame, fetch):
+                    connection.held.remove(frame)
+                    return frame
+        return None
 
     def _wanted(self, subscription: Subscription) -> bool:
         if self._symbols is not None and subscription.symbol not in self._symbols:
@@ -270,18 +327,32 @@ class Replayer:
         return marks + self._sort(connection, parsed, frame.received_ns is None)
 
     def _answer(self, frame: RecordedFrame) -> list[Record]:
-        path = _path(frame.url)
-        records: list[Record] = []
-        for connection in self._connections.values():
-            fetch = connection.fetches.pop(path, None)
-            if fetch is None:
+        own = self._connection(frame.connection)
+        others = [c for c in self._connections.values() if c is not own]
+        for connection in (own, *others):
+            if connection is not own and not _path(frame.url):
                 continue
-            response = Response(
-                fetch.request, 200, {}, frame.raw.encode(), self._now_ns, fetch.tag
-            )
-            parsed = connection.session.respond(response, self._now())
-            records += self._collect(self._sort(connection, parsed, False))
-        return records
+            waiting = connection.fetches
+            fetch = next((f for f in waiting if _answers(frame, f)), None)
+            if fetch is not None:
+                waiting.remove(fetch)
+                return self._collect(self._respond(connection, fetch, frame))
+        if not self._shown(own, frame.url):
+            own.held.append(frame)
+            return []
+        # Rows of a stream itself, such as a page of trades.
+        marks = self._subscribe(own, frame.url)
+        fetch = Fetch(Request("GET", frame.url), tag=RECORDED)
+        return self._collect(marks + self._respond(own, fetch, frame))
+
+    def _respond(
+        self, connection: _Connection, fetch: Fetch, frame: RecordedFrame
+    ) -> list[Item]:
+        response = Response(
+            fetch.request, 200, {}, frame.raw.encode(), self._now_ns, fetch.tag
+        )
+        parsed = connection.session.respond(response, self._now())
+        return self._sort(connection, parsed, frame.received_ns is None)
 
     def _sort(
         self, connection: _Connection, parsed: Iterable[Any], stamp: bool
@@ -299,7 +370,7 @@ class Replayer:
                     StreamOpened(item.subscription, connection.number, self._now_ns)
                 )
             elif isinstance(item, Fetch):
-                connection.fetches[_path(item.request.url)] = item
+                items += self._ask(connection, [item])
         return items
 
     def _collect(self, items: list[Item]) -> list[Record]:
@@ -307,6 +378,11 @@ class Replayer:
         if self._now_ns - self._advanced_ns >= _ADVANCE_NS:
             self._advanced_ns = self._now_ns
             records += self._take(self.pipeline.advance(self._now_ns))
+            for connection in self._connections.values():
+                actions = connection.session.tick(self._now()).actions
+                late = self._ask(connection, actions)
+                if late:
+                    records += self._take(self.pipeline.process(late, self._now_ns))
         return records
 
     def _take(self, out: Output) -> list[Record]:
@@ -336,9 +412,28 @@ def _as_replay(item: MarketDataPoint, stamp: bool) -> MarketDataPoint:
 
 
 def _path(url: str) -> str:
-    """Path and query, so that any host answers."""
+    """Path and query, so that any host answers; empty for what is no address."""
     _, _, rest = url.partition("://")
-    return "/" + (rest or url).partition("/")[2]
+    _, slash, path = (rest or url).partition("/")
+    return slash + path
+
+
+def _answers(frame: RecordedFrame, fetch: Fetch) -> bool:
+    """Whether *frame* is what the venue said to *fetch*.
+
+    Versions of an address may differ, and how much was asked for. Where the recorder
+    kept no address, the answer belongs to whatever its own connection waits for.
+    """
+    path = _path(frame.url)
+    return not path or _address(path) == _address(_path(fetch.request.url))
+
+
+def _address(path: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    """The end of *path*, and its query without how much was asked for."""
+    parts = urlsplit(path)
+    query = parse_qsl(parts.query)
+    asked = frozenset(item for item in query if item[0] not in _HOW_MUCH)
+    return parts.path.rpartition("/")[2], asked
 
 
 def read_instrument_files(

@@ -61,6 +61,8 @@ class EngineSettings:
         book_sample_s: least time between two stored snapshots of one book.
         book_depth: levels a side of stored snapshots of local books.
         stop_timeout_s: how long sinks may flush at the end.
+        heal_timeout_s: how long open gaps may still be filled at the end.
+        max_silence_s: longest silence of a stream that is never asked about.
     """
 
     data_dir: Path | None = None
@@ -71,5 +73,7 @@ class EngineSettings:
     book_sample_s: float = 1.0
     book_depth: int = 50
     stop_timeout_s: float = 10.0
+    heal_timeout_s: float = 3.0
+    max_silence_s: float = 300.0
     max_reconnect_attempts: int = 5
     reconnect_delay_s: float = 5.0

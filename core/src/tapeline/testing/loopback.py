@@ -211,6 +211,8 @@ class LoopbackServer:
             for output in self._early.pop(conn):
                 self._pass_on(output)
             self._distribute()
+            # What opening it has scheduled may come before the pump's next turn.
+            self._poke.set()
             async for frame in connection:
                 text = frame if isinstance(frame, str) else frame.decode("latin-1")
                 receive(conn, text, self.now_ns())

@@ -224,6 +224,8 @@ class MemoryVenue:
         socket = MemorySocket(self, conn, dial.max_bytes)
         self._sockets[conn] = socket
         self._distribute()
+        # What opening it has scheduled may come before the pump's next turn.
+        self._poke.set()
         return socket
 
     async def request(self, request: Request, timeout_s: float) -> Response:

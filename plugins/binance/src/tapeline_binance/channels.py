@@ -189,7 +189,7 @@ _DATED = re.compile(r"(.+)_([0-9]{6})")
 # only to guess where a recorded symbol splits; live ones are split by metadata
 _QUOTES = (
     "FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "USD1", "BIDR", "IDRT", "BVND",
-    "BKRW", "EURI", "AEUR", "XUSD", "EUR", "GBP", "AUD", "BRL", "TRY", "RUB", "UAH",
+    "BKRW", "EURI", "EUR", "GBP", "AUD", "BRL", "TRY", "RUB", "UAH",
     "NGN", "ZAR", "PLN", "RON", "ARS", "JPY", "MXN", "COP", "CZK", "DAI", "VAI", "UST",
     "PAX", "USD", "BTC", "ETH", "BNB", "XRP", "TRX", "DOGE", "DOT", "SOL",
 )  # fmt: skip

@@ -27,6 +27,7 @@ from tapeline_binance.numbers import (
 )
 from tapeline_binance.wire import (
     MAX_FILLS,
+    MAX_MS,
     Unusable,
     WireAggTrade,
     WireBookTicker,
@@ -239,3 +240,46 @@ def candle_from(
         received_ns=received_ns,
         raw=raw,
     )
+
+
+REST_CANDLE_ITEMS = 11
+
+
+def rest_candle_from(
+    row: object, stream: Subscription, received_ns: int, venue_ns: int
+) -> Candle | None:
+    """The candle in a row of REST ``klines``; None while it is not final.
+
+    Rows do not say so: a candle is final once its last millisecond has passed.
+
+    Raises:
+        Unusable: an item is missing, none, or not possible.
+    """
+    if not isinstance(row, list) or len(row) < REST_CANDLE_ITEMS:
+        raise Unusable("field")
+    opened, closed, count = row[0], row[6], row[8]
+    texts = (*row[1:6], row[7], row[9])
+    times = (opened, closed, count)
+    if not all(type(item) is int and 0 <= item < MAX_MS for item in times):
+        raise Unusable("time")
+    if not all(isinstance(text, str) for text in texts):
+        raise Unusable("number")
+    if ns_of(closed) >= venue_ns:
+        return None
+    opening, high, low, close, volume, quote, taker = texts
+    kline = WireKline(
+        opened,
+        stream.timeframe,
+        -1,
+        -1,
+        opening,
+        close,
+        high,
+        low,
+        volume,
+        count,
+        True,
+        quote,
+        taker,
+    )
+    return candle_from(kline, stream, received_ns)

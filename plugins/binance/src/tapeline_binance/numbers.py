@@ -1,13 +1,11 @@
 """Decimal texts: only plain ones count, and those seen lately are not checked again.
 
-Prices repeat: in books and tickers most of them stand in the frame before, too.
+Prices repeat: most of them stand in one of the frames before, too.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 PLAIN = "0123456789."
 """Characters of a plain number; no sign, exponent, NaN, space or underscore."""
@@ -15,16 +13,11 @@ PLAIN = "0123456789."
 MAX_LENGTH = 64
 MAX_REMEMBERED = 16_384
 
-_PLAIN_BYTES = PLAIN.encode()
-_PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 _decimals: dict[str, Decimal] = {}
-_floats: dict[str, float] = {}
 
 known_decimal = _decimals.get
 """The ``Decimal`` of a text that ``learn_decimal`` took lately; else None."""
-
-_known_float = _floats.get
 
 
 class NotPlain(Exception):
@@ -37,9 +30,12 @@ def plain_decimal(text: str) -> Decimal:
     Raises:
         NotPlain: it is not plain digits with at most one point between them.
     """
-    if len(text) > MAX_LENGTH or not _PLAIN_NUMBER.fullmatch(text):
+    if text.strip(PLAIN) or len(text) > MAX_LENGTH or "." in (text[:1], text[-1:]):
         raise NotPlain(text[:MAX_LENGTH])
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise NotPlain(text) from None
 
 
 def learn_decimal(text: str) -> Decimal:
@@ -65,31 +61,3 @@ def decimal_or_none(text: str) -> Decimal | None:
         return None
     number = known_decimal(text)
     return learn_decimal(text) if number is None else number
-
-
-def floats_of(texts: Sequence[str]) -> list[float]:
-    """The numbers in *texts*, for comparing only; each no longer than ``MAX_LENGTH``.
-
-    Raises:
-        NotPlain: one of them is not plain.
-    """
-    # hot path
-    if "".join(texts).encode("utf-8", "replace").translate(None, _PLAIN_BYTES):
-        raise NotPlain
-    try:
-        return list(map(float, texts))
-    except ValueError:
-        raise NotPlain from None
-
-
-def known_floats_of(texts: Sequence[str]) -> list[float]:
-    """Like ``floats_of``, for texts that are likely to come again."""
-    # hot path
-    numbers = list(map(_known_float, texts))
-    if None not in numbers:
-        return numbers  # type: ignore[return-value]
-    learned = floats_of(texts)
-    if len(_floats) >= MAX_REMEMBERED:
-        _floats.clear()
-    _floats.update(zip(texts, learned, strict=True))
-    return learned

@@ -22,11 +22,12 @@ from tapeline.model import (
     Market,
     MarketDataPoint,
     Subscription,
+    Ticker,
     Trade,
 )
 from tapeline_binance.books import delta_from, futures_partial_from, partial_from
 from tapeline_binance.channels import CHANNELS
-from tapeline_binance.construction import draft_of
+from tapeline_binance.construction import draft_of, quick_constructor
 from tapeline_binance.messages import (
     BUY,
     SELL,
@@ -59,6 +60,10 @@ from tapeline_binance.wire import (
     decode_ticker_frame,
     decode_trade,
     decode_trade_frame,
+    prove_depth,
+    prove_depth_frame,
+    prove_partial,
+    prove_partial_frame,
 )
 
 Item = MarketDataPoint | Malformed
@@ -69,6 +74,7 @@ SAMPLE_BYTES = 200
 _UNUSUAL = (ValueError, RecursionError, ArithmeticError, NotPlain, Unusable)
 
 _TradeDraft = draft_of(Trade)
+_Ticker = quick_constructor(Ticker)
 
 _FIELD = re.compile(r"(?:\$\.|field `)(\w+)")
 _TRADE_REASONS = {
@@ -177,18 +183,14 @@ def _agg_trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         try:
             row = decode_agg_trade_frame(frame).data
             price_text, size_text = row.p, row.q
-            first = row.f
-            fills = row.l - first + 1
-            time = row.T
+            fills = row.l - row.f + 1
             price = known_decimal(price_text) or learn_decimal(price_text)
             if size_text.strip(PLAIN):
                 return None
             size = Decimal(size_text)
         except _UNUSUAL:
             return None
-        if not (
-            price and size and first >= 0 and 0 < fills <= MAX_FILLS and time < MAX_MS
-        ):
+        if not (price and size and 0 < fills <= MAX_FILLS):
             return None
         trade_id = row.a
         trade: Any = new(_TradeDraft)
@@ -200,7 +202,7 @@ def _agg_trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         trade.side = SELL if row.m else BUY
         trade.price = price
         trade.size = size
-        trade.exchange_ns = time * MS
+        trade.exchange_ns = row.T * MS
         trade.received_ns = received_ns
         trade.source = LIVE
         trade.raw = None
@@ -223,14 +225,13 @@ def _fill_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         try:
             row = decode_trade_frame(frame).data
             price_text, size_text = row.p, row.q
-            time = row.T
             price = known_decimal(price_text) or learn_decimal(price_text)
             if size_text.strip(PLAIN):
                 return None
             size = Decimal(size_text)
         except _UNUSUAL:
             return None
-        if not (price and size and time < MAX_MS):
+        if not (price and size):
             return None
         trade_id = row.t
         trade: Any = new(_TradeDraft)
@@ -242,7 +243,7 @@ def _fill_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         trade.side = SELL if row.m else BUY
         trade.price = price
         trade.size = size
-        trade.exchange_ns = time * MS
+        trade.exchange_ns = row.T * MS
         trade.received_ns = received_ns
         trade.source = LIVE
         trade.raw = None
@@ -262,52 +263,115 @@ def _trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
     return build(stream, keep)
 
 
-def _ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
-    decode_frame: Callable[[bytes], Any]
-    decode: Callable[[bytes], Any]
-    make: Callable[..., MarketDataPoint]
-    if stream.channel == "bookTicker":
-        decode_frame, decode = decode_book_ticker_frame, decode_book_ticker
-        make = book_ticker_from
-    else:
-        decode_frame, decode, make = decode_ticker_frame, decode_ticker, ticker_from
+Made = Callable[..., MarketDataPoint]
+Decode = Callable[[bytes], Any]
+
+
+def _proven_reader(
+    stream: Subscription,
+    keep: ReaderSettings,
+    frame_decoders: tuple[Decode, Decode],
+    decoders: tuple[Decode, Decode],
+    make: Made,
+) -> Reader:
+    decode_frame, prove_frame = frame_decoders
+    decode, prove = decoders
 
     def fast(frame: bytes, received_ns: int) -> list[Item] | None:
         # hot path
         try:
-            return [make(decode_frame(frame).data, stream, received_ns)]
+            row, proof = decode_frame(frame).data, prove_frame(frame).data
+            return [make(row, proof, stream, received_ns)]
         except _UNUSUAL:
             return None
 
     def item(raw: bytes, received_ns: int) -> MarketDataPoint:
         kept = decode_any(raw) if keep.raw else None
-        return make(decode(raw), stream, received_ns, kept)
+        return make(decode(raw), prove(raw), stream, received_ns, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+
+
+def _ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    if stream.channel == "bookTicker":
+        return _book_ticker_reader(stream, keep)
+
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path
+        try:
+            return [ticker_from(decode_ticker_frame(frame).data, stream, received_ns)]
+        except _UNUSUAL:
+            return None
+
+    def item(raw: bytes, received_ns: int) -> Ticker:
+        kept = decode_any(raw) if keep.raw else None
+        return ticker_from(decode_ticker(raw), stream, received_ns, kept)
+
+    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+
+
+def _book_ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
+    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
+        # hot path: what book_ticker_from does; one side is as it was before
+        try:
+            row = decode_book_ticker_frame(frame).data
+            bid_text, bid_size_text = row.b, row.B
+            ask_text, ask_size_text = row.a, row.A
+            bid = known_decimal(bid_text) or learn_decimal(bid_text)
+            bid_size = known_decimal(bid_size_text) or learn_decimal(bid_size_text)
+            ask = known_decimal(ask_text) or learn_decimal(ask_text)
+            ask_size = known_decimal(ask_size_text) or learn_decimal(ask_size_text)
+        except _UNUSUAL:
+            return None
+        time = row.T
+        if time is None:
+            exchange_ns = received_ns
+        elif time < MAX_MS:
+            exchange_ns = time * MS
+        else:
+            return None
+        return [
+            _Ticker(
+                stream,
+                None,
+                None,
+                bid or None,
+                bid_size,
+                ask or None,
+                ask_size,
+                None,
+                None,
+                None,
+                None,
+                None,
+                exchange_ns,
+                received_ns,
+            )
+        ]
+
+    def item(raw: bytes, received_ns: int) -> Ticker:
+        kept = decode_any(raw) if keep.raw else None
+        return book_ticker_from(decode_book_ticker(raw), stream, received_ns, kept)
 
     return Reader(stream, item, _no_fast_way if keep.raw else fast)
 
 
 def _partial_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
-    decode_frame: Callable[[bytes], Any]
-    decode: Callable[[bytes], Any]
-    make: Callable[..., MarketDataPoint]
     if stream.market == Market.SPOT.value:
-        decode_frame, decode, make = decode_partial_frame, decode_partial, partial_from
-    else:
-        decode_frame, decode = decode_depth_frame, decode_depth
-        make = futures_partial_from
-
-    def fast(frame: bytes, received_ns: int) -> list[Item] | None:
-        # hot path
-        try:
-            return [make(decode_frame(frame).data, stream, received_ns)]
-        except _UNUSUAL:
-            return None
-
-    def item(raw: bytes, received_ns: int) -> MarketDataPoint:
-        kept = decode_any(raw) if keep.raw else None
-        return make(decode(raw), stream, received_ns, kept)
-
-    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+        return _proven_reader(
+            stream,
+            keep,
+            (decode_partial_frame, prove_partial_frame),
+            (decode_partial, prove_partial),
+            partial_from,
+        )
+    return _proven_reader(
+        stream,
+        keep,
+        (decode_depth_frame, prove_depth_frame),
+        (decode_depth, prove_depth),
+        futures_partial_from,
+    )
 
 
 def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -320,6 +384,7 @@ def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
             return None
         try:
             delta = delta_from(decode_depth_frame(frame).data, stream, received_ns)
+            prove_depth_frame(frame)
         except _UNUSUAL:
             return None
         seed.newest_id = delta.last_id or 0
@@ -329,6 +394,7 @@ def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
     def item(raw: bytes, received_ns: int) -> BookDelta:
         kept = decode_any(raw) if keep.raw else None
         delta = delta_from(decode_depth(raw), stream, received_ns, kept)
+        prove_depth(raw)
         seed.note(delta)
         return delta
 

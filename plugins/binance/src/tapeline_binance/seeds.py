@@ -15,6 +15,7 @@ IMPATIENCE_NS = 4 * 10**9
 
 FIRST_PAUSE_NS = 250 * 10**6
 LONGEST_PAUSE_NS = 8 * 10**9
+MAX_TOO_OLD = 6
 
 
 @attrs.define
@@ -55,16 +56,19 @@ class Seed:
 
     def broke(self, wall_ns: int) -> bool:
         """The book's chain broke, or a request failed; True to ask for a snapshot."""
+        if self.newest_id >= 0:
+            # a snapshot from before the break would only break again
+            self.first_link = self.newest_id
         if self.again_ns is not None:
             return False
-        if self.tag and wall_ns - self.asked_ns < IMPATIENCE_NS:
-            return False
-        self.first_link = None
-        return True
+        return not self.tag or wall_ns - self.asked_ns >= IMPATIENCE_NS
 
     def reaches(self, last_id: int) -> bool:
         """Whether a snapshot at *last_id* joins what came since."""
-        return self.first_link is None or last_id >= self.first_link
+        if self.first_link is None or last_id >= self.first_link:
+            return True
+        # so often cannot be: the id that it is compared with must be wrong
+        return self.too_old >= MAX_TOO_OLD
 
     def postpone(self, monotonic_ns: int) -> None:
         """The answer was of no use: ask again, each time a little later."""

@@ -49,13 +49,8 @@ class FollowedBook:
         self._bids: Lots = {}
         if keep_ns:
             self._book.tracking = True
-            self._asks, self._bids = self.levels()
-
-    def levels(self) -> tuple[Lots, Lots]:
-        """All asks and bids of now."""
-        book = self._book
-        asks = {tick: level[0] for tick, level in book.asks.items()}
-        return asks, {tick: level[0] for tick, level in book.bids.items()}
+            self._asks = {tick: lots for tick, (lots, _) in self._book.asks.items()}
+            self._bids = {tick: lots for tick, (lots, _) in self._book.bids.items()}
 
     def follow(self, follower: Follower) -> None:
         """Tell *follower* of every change from now on."""

@@ -6,7 +6,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams#kli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 SECOND_NS = 10**9
@@ -45,9 +45,9 @@ def bar_span(at_ns: int, interval: str, shift_ns: int = 0) -> tuple[int, int]:
     """
     width = WIDTHS[interval]
     if not width:
-        local = datetime.fromtimestamp(
-            (at_ns + shift_ns) // SECOND_NS, tz=timezone.utc
-        ).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        local = datetime.fromtimestamp((at_ns + shift_ns) // SECOND_NS, tz=UTC).replace(
+            day=1, hour=0, minute=0, second=0, microsecond=0
+        )
         later = local.replace(
             year=local.year + local.month // 12, month=local.month % 12 + 1
         )

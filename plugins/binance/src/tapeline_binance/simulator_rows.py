@@ -5,7 +5,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-e
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from tapeline.testing.bars import DAY_NS, SimBar
 from tapeline.testing.market import Execution, Fill
@@ -15,7 +15,9 @@ from tapeline_binance.simulator_wire import BinanceInstrument, padded
 _NEVER_MS = 4_133_404_800_000
 
 
-def trade_row(instrument: BinanceInstrument, fill: Fill, unit_ns: int) -> dict[str, object]:
+def trade_row(
+    instrument: BinanceInstrument, fill: Fill, unit_ns: int
+) -> dict[str, object]:
     """A row of ``trades`` and ``historicalTrades``."""
     feed = instrument.feed
     # Exact: both texts are whole ticks and lots.
@@ -34,7 +36,9 @@ def trade_row(instrument: BinanceInstrument, fill: Fill, unit_ns: int) -> dict[s
     return row | {"isBestMatch": True} if instrument.spot else row
 
 
-def aggregate_row(instrument: BinanceInstrument, execution: Execution, unit_ns: int) -> dict[str, object]:
+def aggregate_row(
+    instrument: BinanceInstrument, execution: Execution, unit_ns: int
+) -> dict[str, object]:
     """A row of ``aggTrades``."""
     size = padded(execution.size, instrument.size_decimals)
     row: dict[str, object] = {
@@ -49,7 +53,9 @@ def aggregate_row(instrument: BinanceInstrument, execution: Execution, unit_ns: 
     return row | ({"M": True} if instrument.spot else {"nq": size})
 
 
-def kline_row(instrument: BinanceInstrument, bar: SimBar, end_ns: int, unit_ns: int) -> list[object]:
+def kline_row(
+    instrument: BinanceInstrument, bar: SimBar, end_ns: int, unit_ns: int
+) -> list[object]:
     """A row of ``klines``."""
     price, size = instrument.price, instrument.size
     return [
@@ -79,11 +85,16 @@ def best_row(instrument: BinanceInstrument, unit_ns: int) -> dict[str, object]:
         "askQty": instrument.size(ask_lots),
     }
     if not instrument.spot:
-        row |= {"time": instrument.changed_ns // unit_ns, "lastUpdateId": instrument.update_id}
+        row |= {
+            "time": instrument.changed_ns // unit_ns,
+            "lastUpdateId": instrument.update_id,
+        }
     return row
 
 
-def day_row(instrument: BinanceInstrument, now_ns: int, unit_ns: int) -> dict[str, object]:
+def day_row(
+    instrument: BinanceInstrument, now_ns: int, unit_ns: int
+) -> dict[str, object]:
     """A row of ``ticker/24hr``."""
     feed, day, price = instrument.feed, instrument.feed.day, instrument.price
     change, percent, average = instrument.changes()
@@ -95,7 +106,10 @@ def day_row(instrument: BinanceInstrument, now_ns: int, unit_ns: int) -> dict[st
     }
     if instrument.spot:
         row["prevClosePrice"] = price(day.open)
-    row |= {"lastPrice": price(feed.last_tick), "lastQty": instrument.size(feed.last_lots)}
+    row |= {
+        "lastPrice": price(feed.last_tick),
+        "lastQty": instrument.size(feed.last_lots),
+    }
     if instrument.spot:
         best = best_row(instrument, unit_ns)
         del best["symbol"]
@@ -114,7 +128,7 @@ def day_row(instrument: BinanceInstrument, now_ns: int, unit_ns: int) -> dict[st
     }
 
 
-def info(instrument: BinanceInstrument) -> dict[str, object]:
+def instrument_row(instrument: BinanceInstrument) -> dict[str, object]:
     """The instrument as ``exchangeInfo`` lists it."""
     return _spot_info(instrument) if instrument.spot else _futures_info(instrument)
 
@@ -167,7 +181,9 @@ def _futures_info(instrument: BinanceInstrument) -> dict[str, object]:
         "symbol": instrument.symbol,
         "pair": instrument.pair,
         "contractType": "CURRENT_QUARTER" if instrument.expiry else "PERPETUAL",
-        "deliveryDate": _expiry_ms(instrument.expiry) if instrument.expiry else _NEVER_MS,
+        "deliveryDate": _expiry_ms(instrument.expiry)
+        if instrument.expiry
+        else _NEVER_MS,
         "onboardDate": 1_569_398_400_000,
         "status": instrument.status,
         "baseAsset": instrument.base,
@@ -206,5 +222,5 @@ def _units(text: str, decimals: int) -> int:
 
 def _expiry_ms(text: str) -> int:
     # Quarterly contracts are delivered at 08:00 UTC of the day in their name.
-    day = datetime.strptime(text, "%y%m%d").replace(hour=8, tzinfo=timezone.utc)
+    day = datetime.strptime(text, "%y%m%d").replace(hour=8, tzinfo=UTC)
     return int(day.timestamp()) * 1_000

@@ -6,7 +6,7 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 
 import attrs
@@ -20,6 +20,7 @@ from tapeline_binance.simulator_wire import BinanceInstrument
 
 _CROSSING_LOTS = 10
 _FAR_TICKS = 50
+_GONE = (0, 0)
 
 
 @attrs.define(eq=False)
@@ -184,8 +185,6 @@ class DepthTopic(Topic):
         self._random = chance.random
         self._one_sided = one_sided
         self._stray = stray
-        self._asks: Lots = {}
-        self._bids: Lots = {}
         self._changed_asks: set[int] = set()
         self._changed_bids: set[int] = set()
         self._best_bid = 0
@@ -197,7 +196,6 @@ class DepthTopic(Topic):
     def start(self, now_ns: int) -> None:
         """Begin to follow the book from its state now."""
         self._book.follow(self)
-        self._asks, self._bids = self._book.levels()
         self._changed_asks.clear()
         self._changed_bids.clear()
         self._best_bid = self.instrument.feed.book.best_bid
@@ -220,7 +218,8 @@ class DepthTopic(Topic):
 
     def reset(self) -> None:
         """Go on from the instrument's update id, whatever was said before it."""
-        self._last = self.instrument.update_id
+        # One less, so that what is pending has an id left.
+        self._last = self.instrument.update_id - 1
         self._first = None
 
     def cross(self) -> None:
@@ -229,10 +228,13 @@ class DepthTopic(Topic):
         self.touch(self.venue.market.now_ns)
 
     def publish(self, now_ns: int) -> None:
-        """Push the levels that differ from what was published."""
+        """Push every level that was touched, whether it differs now or not.
+
+        Who began with a snapshot from between two updates may have it otherwise.
+        """
         book = self.instrument.feed.book
-        asks = _differences(self._changed_asks, book.asks, self._asks)
-        bids = _differences(self._changed_bids, book.bids, self._bids)
+        asks = _take(self._changed_asks, book.asks)
+        bids = _take(self._changed_bids, book.bids)
         split = self._random() < self._one_sided
         if self._crossed is not None:
             bids.setdefault(self._crossed, 0)
@@ -250,15 +252,19 @@ class DepthTopic(Topic):
         first, last, before = self._first, self.instrument.update_id, self._last
         if first is None or self.instrument.spot:
             first = before + 1
-        if split and asks and bids and first < last:
-            middle = (first + last) // 2
+        # Ids of futures belong to all symbols: an update never follows on the last.
+        gap = 1 if self.instrument.spot else 2
+        middle = last - gap
+        # Only one step of the book: no snapshot can lie between the two halves.
+        single = self.instrument.first_step_id == first <= middle
+        if split and asks and bids and single:
             # The side that makes room comes first, so that they never cross.
             if book.best_ask > self._best_bid:
                 self._send((first, middle, before), {}, asks, now_ns)
-                self._send((middle + 1, last, middle), bids, {}, now_ns)
+                self._send((middle + gap, last, middle), bids, {}, now_ns)
             else:
                 self._send((first, middle, before), bids, {}, now_ns)
-                self._send((middle + 1, last, middle), {}, asks, now_ns)
+                self._send((middle + gap, last, middle), {}, asks, now_ns)
         else:
             self._send((first, last, before), bids, asks, now_ns)
         self._last = last
@@ -276,20 +282,9 @@ class DepthTopic(Topic):
         )
 
 
-def _differences(
-    changed: set[int], levels: Mapping[int, tuple[int, int]], published: Lots
-) -> Lots:
-    """Bring *published* up to date; what differed, 0 where a level is gone."""
-    found = {}
-    for tick in changed:
-        level = levels.get(tick)
-        lots = 0 if level is None else level[0]
-        if lots != published.get(tick, 0):
-            found[tick] = lots
-            if lots:
-                published[tick] = lots
-            else:
-                del published[tick]
+def _take(changed: set[int], levels: Mapping[int, tuple[int, int]]) -> Lots:
+    """Lots of the levels in *changed*, 0 where one is gone; empties it."""
+    found = {tick: levels.get(tick, _GONE)[0] for tick in changed}
     changed.clear()
     return found
 
@@ -378,9 +373,3 @@ class KlineTopic(Topic):
             lambda unit: instrument.kline(bar, interval, end_ns, closed, now_ns, unit),
             now_ns,
         )
-
-
-def touch_all(topics: Iterable[Topic], now_ns: int) -> None:
-    """Tell all *topics* that their instrument changed."""
-    for topic in topics:
-        topic.touch(now_ns)

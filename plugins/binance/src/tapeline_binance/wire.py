@@ -27,6 +27,9 @@ AnyTime = Annotated[int, msgspec.Meta(gt=0, lt=MAX_MS * 1_000)]
 Id = Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
 FillId = Annotated[int, msgspec.Meta(ge=-1, le=MAX_ID)]
 Level = tuple[Text, Text]
+Price = Annotated[float, msgspec.Meta(gt=0, lt=1e18)]
+Size = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
+Numbers = list[tuple[Price, Size]]
 
 
 def ns_of(time: int) -> int:
@@ -141,16 +144,38 @@ class WireKlineEvent(msgspec.Struct, gc=False):
     k: WireKline
 
 
+class UsualAggTrade(msgspec.Struct, gc=False):
+    """``WireAggTrade`` as it nearly always is: fills are named, times in ms."""
+
+    a: Id
+    p: Text
+    q: Text
+    f: Id
+    l: Id  # noqa: E741
+    T: Millis
+    m: bool
+
+
+class UsualTrade(msgspec.Struct, gc=False):
+    """``WireTrade`` with its time in ms."""
+
+    t: Id
+    p: Text
+    q: Text
+    T: Millis
+    m: bool
+
+
 class AggTradeFrame(msgspec.Struct, gc=False):
     """A combined frame of ``aggTrade``."""
 
-    data: WireAggTrade
+    data: UsualAggTrade
 
 
 class TradeFrame(msgspec.Struct, gc=False):
     """A combined frame of ``trade``."""
 
-    data: WireTrade
+    data: UsualTrade
 
 
 class TickerFrame(msgspec.Struct, gc=False):
@@ -175,6 +200,32 @@ class PartialFrame(msgspec.Struct, gc=False):
     """A combined frame of partial depth of spot."""
 
     data: WirePartial
+
+
+class DepthProof(msgspec.Struct, gc=False):
+    """``WireDepth`` with its levels as numbers: decoding proves that they are some."""
+
+    b: Numbers
+    a: Numbers
+
+
+class PartialProof(msgspec.Struct, gc=False):
+    """``WirePartial`` with its levels as numbers."""
+
+    bids: Numbers
+    asks: Numbers
+
+
+class DepthFrameProof(msgspec.Struct, gc=False):
+    """``DepthFrame`` with its levels as numbers."""
+
+    data: DepthProof
+
+
+class PartialFrameProof(msgspec.Struct, gc=False):
+    """``PartialFrame`` with its levels as numbers."""
+
+    data: PartialProof
 
 
 class Envelope(msgspec.Struct):
@@ -218,6 +269,10 @@ decode_depth = msgspec.json.Decoder(WireDepth).decode
 decode_depth_frame = msgspec.json.Decoder(DepthFrame).decode
 decode_partial = msgspec.json.Decoder(WirePartial).decode
 decode_partial_frame = msgspec.json.Decoder(PartialFrame).decode
+prove_depth = msgspec.json.Decoder(DepthProof, strict=False).decode
+prove_depth_frame = msgspec.json.Decoder(DepthFrameProof, strict=False).decode
+prove_partial = msgspec.json.Decoder(PartialProof, strict=False).decode
+prove_partial_frame = msgspec.json.Decoder(PartialFrameProof, strict=False).decode
 decode_kline = msgspec.json.Decoder(WireKlineEvent).decode
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any, cast
@@ -199,12 +199,17 @@ class OkxAdapter(AdapterBase):
         return OkxSimulator(cast(Any, market), faults=faults, ledger=ledger)
 
     def recorded_subscriptions(
-        self, config: OkxConfig, frame: str
+        self,
+        config: OkxConfig,
+        frame: str,
+        url: str = "",
+        listed: Mapping[tuple[str, str], Instrument] = MappingProxyType({}),
     ) -> Sequence[Subscription]:
         """What *frame* of a recording shows to be subscribed; never raises.
 
         Args:
             frame: a request of the client, an acknowledgment or a data frame.
+            url, listed: not needed, as OKX's arguments say it all.
         """
         found = (
             subscription_from_arg(arg, _NO_INSTRUMENTS) for arg in args_in_frame(frame)

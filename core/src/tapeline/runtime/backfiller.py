@@ -1,0 +1,381 @@
+"""Filling gaps over REST, a page at a time, until ids prove that nothing is missing."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+import attrs
+
+from tapeline.clock import Clock
+from tapeline.errors import RequestFailed
+from tapeline.hookspecs import ExchangeAdapter
+from tapeline.integrity import IntervalSet
+from tapeline.model import (
+    BACKFILLING,
+    OPEN,
+    UNRECOVERABLE,
+    Backfill,
+    BackfillPage,
+    Channel,
+    Fetch,
+    Gap,
+    Response,
+    Subscription,
+)
+from tapeline.runtime.healing import BEYOND_REACH, Healer
+from tapeline.transport import Backoff, RestClient
+
+
+@attrs.frozen
+class BackfillSettings:
+    """How patient a backfiller is.
+
+    Args:
+        look_s: how often it looks for new gaps.
+        page_s: bound of one request, with the retries of the client.
+        stale_s: pause before a page is asked for again that came from an old cache.
+        first_delay_s, slowest_delay_s: bounds of the growing delays after failures.
+        sure_after_s: how long a venue must go on saying that it has nothing older
+            before a gap is given up.
+        sure_after: how many walks must have ended so.
+    """
+
+    look_s: float = 0.5
+    page_s: float = 30.0
+    stale_s: float = 0.5
+    first_delay_s: float = 1.0
+    slowest_delay_s: float = 300.0
+    sure_after_s: float = 300.0
+    sure_after: int = 3
+
+
+@attrs.define
+class BackfillStatistics:
+    """What a backfiller has done so far."""
+
+    pages: int = 0
+    recovered: int = 0
+    stale: int = 0
+    failures: int = 0
+    given_up: int = 0
+
+
+@attrs.define(eq=False)
+class _Walk:
+    """The work on one gap.
+
+    Args:
+        gap: as it was when the pages began; its ids are what they may give.
+        pages: None between two tries.
+        fetch: asked for and not answered yet.
+        seen: ids of all trades in the pages.
+        empty: ids between the rows of the pages: they were never issued.
+        due_ns: monotonic; not before.
+        troubled: the last try failed.
+        ends: tries in a row that ended where the venue says its memory ends.
+        ended_ns: monotonic, of the first of them.
+    """
+
+    gap: Gap
+    backoff: Backoff
+    pages: Backfill | None = None
+    fetch: Fetch | None = None
+    seen: IntervalSet = attrs.field(factory=IntervalSet)
+    empty: IntervalSet = attrs.field(factory=IntervalSet)
+    due_ns: int = 0
+    troubled: bool = False
+    ends: int = 0
+    ended_ns: int = 0
+
+    def begin(self, gap: Gap, pages: Backfill) -> None:
+        """Start from the newest missing id, trusting nothing of earlier tries."""
+        self.gap, self.pages, self.fetch = gap, pages, None
+        self.seen.clear()
+        self.empty.clear()
+
+    def learn(self, page: BackfillPage) -> None:
+        """Note what *page* shows, and what it proves not to exist."""
+        for trade in page.trades:
+            self.seen.add(trade.first_id, trade.last_id)
+            self.empty.remove(trade.first_id, trade.last_id)
+        first, last = page.proven_from_id, page.proven_to_id
+        if page.stale or first is None or last is None:
+            return
+        for low, high in list(self.seen.gaps(first, last)):
+            self.empty.add(low, high)
+
+
+class Backfiller:
+    """Heals the gaps of one feed; one task runs it.
+
+    Args:
+        wanted: the streams that the feed wants now, with their channels.
+        rest: of the feed's link, so that its budgets are shared.
+    """
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        config: Any,
+        *,
+        wanted: Callable[[], Mapping[Subscription, Channel]],
+        rest: RestClient,
+        healer: Healer,
+        clock: Clock,
+        rng: random.Random,
+        settings: BackfillSettings | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.statistics = BackfillStatistics()
+        self._adapter = adapter
+        self._config = config
+        self._wanted = wanted
+        self._rest = rest
+        self._healer = healer
+        self._clock = clock
+        self._random = rng
+        self._settings = settings or BackfillSettings()
+        self._logger = logger or logging.getLogger("tapeline.backfill")
+        self._walks: dict[int, _Walk] = {}
+        self._poked = anyio.Event()
+
+    async def run(self) -> None:
+        """Fill what can be filled until cancelled."""
+        try:
+            while True:
+                walk = self._next_walk()
+                if walk is None:
+                    with anyio.move_on_after(self._settings.look_s):
+                        await self._poked.wait()
+                    self._poked = anyio.Event()
+                else:
+                    await self._turn(walk)
+        finally:
+            for walk in list(self._walks.values()):
+                self._let_go(walk)
+
+    async def drain(self) -> None:
+        """Wait until nothing is left that a next request could fill.
+
+        What failed is not waited for. The caller sets a deadline, and ``run`` runs.
+        """
+        while True:
+            self._look()
+            if all(walk.troubled for walk in self._walks.values()):
+                return
+            self._poked.set()
+            await self._clock.sleep(0.02)
+
+    # -- which gap ---------------------------------------------------------------
+
+    def _next_walk(self) -> _Walk | None:
+        """The one to work on now: the newest gap that is due."""
+        self._look()
+        now_ns = self._clock.monotonic_ns()
+        due = [walk for walk in self._walks.values() if walk.due_ns <= now_ns]
+        return max(due, key=lambda walk: _age_key(walk.gap), default=None)
+
+    def _look(self) -> None:
+        """Bring the walks in step with the gaps that are open and wanted."""
+        streams = [
+            subscription
+            for subscription, channel in self._wanted().items()
+            if channel.backfill_reach_s > 0
+        ]
+        found = {gap.gap_id: gap for gap in self._healer.open_gaps(streams)}
+        for gap_id in [one for one in self._walks if one not in found]:
+            self._let_go(self._walks[gap_id])
+        claimed = self._healer.claimed
+        for gap_id, gap in found.items():
+            if gap_id not in self._walks and gap_id not in claimed:
+                claimed.add(gap_id)
+                self._walks[gap_id] = _Walk(gap, self._backoff())
+
+    def _let_go(self, walk: _Walk) -> None:
+        """Not our work any more; an open gap must not say that it is in work."""
+        gap_id = walk.gap.gap_id
+        self._walks.pop(gap_id, None)
+        self._healer.claimed.discard(gap_id)
+        gap = self._healer.find(walk.gap.stream, gap_id)
+        if gap is not None and gap.state == BACKFILLING:
+            self._healer.revise(gap, OPEN)
+
+    def _backoff(self) -> Backoff:
+        settings = self._settings
+        return Backoff(self._random, settings.first_delay_s, settings.slowest_delay_s)
+
+    # -- one page ----------------------------------------------------------------
+
+    async def _turn(self, walk: _Walk) -> None:
+        fetch = self._ask(walk)
+        if fetch is None:
+            return
+        walk.fetch = fetch
+        self.statistics.pages += 1
+        response = await self._answer(walk, fetch)
+        pages = walk.pages
+        if response is None or pages is None or not self._is_ours(walk):
+            return
+        walk.fetch = None
+        try:
+            page = pages.read(response)
+        except Exception as error:  # an adapter's bug; other gaps must not see it
+            self._fail(walk, f"read() raised {type(error).__name__}: {error}")
+            return
+        self._take(walk, page)
+
+    async def _answer(self, walk: _Walk, fetch: Fetch) -> Response | None:
+        """The venue's answer; None when there is none, or none is wanted any more."""
+        response: Response | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, walk, tasks.cancel_scope)
+            try:
+                # Book seeds and probes are urgent; history is not.
+                response = await self._rest.fetch(
+                    attrs.evolve(fetch, urgent=False), self._settings.page_s
+                )
+            except RequestFailed as error:
+                self._postpone(walk, str(error))
+            tasks.cancel_scope.cancel()
+        self._look()
+        return response
+
+    async def _watch(self, walk: _Walk, scope: anyio.CancelScope) -> None:
+        """Cancel a request when its gap closed, or its stream is not wanted."""
+        # Ends with the request.
+        while self._is_ours(walk):
+            await self._clock.sleep(self._settings.look_s)
+            self._look()
+        scope.cancel()
+
+    def _is_ours(self, walk: _Walk) -> bool:
+        return self._walks.get(walk.gap.gap_id) is walk
+
+    def _ask(self, walk: _Walk) -> Fetch | None:
+        """The next request for *walk*; None when there is none now."""
+        gap = self._healer.find(walk.gap.stream, walk.gap.gap_id)
+        if gap is None:
+            return None
+        if self._healer.refuses():
+            self._fail(walk, "nothing can be stored")
+            return None
+        try:
+            if walk.pages is None:
+                pages = self._adapter.backfill(self._config, gap)
+                if pages is None:
+                    self._give_up(gap, None)
+                    return None
+                walk.begin(gap, pages)
+                if gap.state != BACKFILLING:
+                    self._healer.revise(gap, BACKFILLING)
+            assert walk.pages is not None
+            fetch = walk.fetch or walk.pages.next()
+        except Exception as error:  # an adapter's bug; other gaps must not see it
+            self._fail(walk, f"backfill raised {type(error).__name__}: {error}")
+            return None
+        if fetch is None:
+            self._fail(walk, "the pages ended without proving it whole")
+        return fetch
+
+    def _take(self, walk: _Walk, page: BackfillPage) -> None:
+        first, last = walk.gap.from_id, walk.gap.to_id
+        assert first is not None
+        assert last is not None
+        stream = walk.gap.stream
+        trades = [
+            trade
+            for trade in page.trades
+            if trade.stream == stream
+            and first <= trade.first_id <= trade.last_id <= last
+        ]
+        if self._healer.refuses():
+            self._fail(walk, "nothing can be stored")
+            return
+        walk.learn(page)
+        taken = self._healer.take(stream, trades, walk.empty)
+        self.statistics.recovered += taken
+        if taken:
+            walk.backoff = self._backoff()
+            walk.ends = 0
+        walk.troubled = False
+        gap = self._healer.find(stream, walk.gap.gap_id)
+        if gap is None:
+            self._let_go(walk)
+        elif page.exhausted:
+            self._exhausted(walk, gap)
+        elif page.stale:
+            self.statistics.stale += 1
+            pause_s = self._random.uniform(1.0, 2.0) * self._settings.stale_s
+            walk.due_ns = self._clock.monotonic_ns() + int(pause_s * 1e9)
+
+    # -- when it does not work out ------------------------------------------------
+
+    def _exhausted(self, walk: _Walk, gap: Gap) -> None:
+        """The venue says that it has nothing older; a cache may say so wrongly."""
+        now_ns = self._clock.monotonic_ns()
+        if walk.ends == 0:
+            walk.ended_ns = now_ns
+        walk.ends += 1
+        settings = self._settings
+        sure = now_ns - walk.ended_ns >= settings.sure_after_s * 1e9
+        if walk.ends >= settings.sure_after and sure:
+            self._give_up(gap, BEYOND_REACH)
+        else:
+            self._fail(walk, "the venue has nothing older")
+
+    def _fail(self, walk: _Walk, reason: str) -> None:
+        """This try is over; the next one begins from the start."""
+        walk.pages = walk.fetch = None
+        gap = self._healer.find(walk.gap.stream, walk.gap.gap_id)
+        if gap is not None and self._is_beyond_reach(gap):
+            self._give_up(gap, BEYOND_REACH)
+            return
+        if gap is not None and gap.state == BACKFILLING:
+            self._healer.revise(gap, OPEN)
+        self._postpone(walk, reason)
+
+    def _postpone(self, walk: _Walk, reason: str) -> None:
+        delay_s = walk.backoff.next_delay_s(self._settings.first_delay_s / 2)
+        walk.due_ns = self._clock.monotonic_ns() + int(delay_s * 1e9)
+        walk.troubled = True
+        self.statistics.failures += 1
+        gap = walk.gap
+        self._logger.log(
+            logging.WARNING if walk.backoff.attempts <= 1 else logging.DEBUG,
+            "gap %d of %s, ids %s..%s: %s; next try in %.1f s",
+            gap.gap_id,
+            gap.stream,
+            gap.from_id,
+            gap.to_id,
+            reason,
+            delay_s,
+        )
+
+    def _is_beyond_reach(self, gap: Gap) -> bool:
+        channel = self._wanted().get(gap.stream)
+        ended_ns = gap.detected_ns if gap.to_ns is None else gap.to_ns
+        reach_s = 0.0 if channel is None else channel.backfill_reach_s
+        return 0 < reach_s * 1e9 < self._clock.wall_ns() - ended_ns
+
+    def _give_up(self, gap: Gap, cause: str | None) -> None:
+        self.statistics.given_up += 1
+        self._healer.revise(gap, UNRECOVERABLE, cause)
+        self._logger.warning(
+            "gap %d of %s, ids %s..%s, cannot be filled any more",
+            gap.gap_id,
+            gap.stream,
+            gap.from_id,
+            gap.to_id,
+        )
+        walk = self._walks.get(gap.gap_id)
+        if walk is not None:
+            self._let_go(walk)
+
+
+def _age_key(gap: Gap) -> tuple[int, int]:
+    """Sorts gaps by what is newest."""
+    return (gap.detected_ns if gap.to_ns is None else gap.to_ns, gap.gap_id)

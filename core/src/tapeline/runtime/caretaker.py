@@ -1,0 +1,130 @@
+"""What looks after one feed: its gaps, its streams' health, its instruments."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import anyio
+import attrs
+
+from tapeline.errors import RequestFailed
+from tapeline.model import StatusChange, Subscription
+from tapeline.runtime.backfiller import Backfiller
+from tapeline.runtime.feed import Feed
+from tapeline.runtime.healing import Healer
+from tapeline.runtime.supervision import Supervised, Supervisor
+from tapeline.runtime.watcher import Known, Watcher, WatchSettings
+from tapeline.seams import Seams
+from tapeline.transport import Backoff, LinkStatus
+
+_REFRESH_S = 3_600.0
+_REFRESH_PAUSE_S = 60.0
+
+
+class Caretaker:
+    """Supervises what helps one feed; a failure here never stops the feed.
+
+    It outlives the feed's sockets, so that the last gaps can be filled when they
+    are closed.
+
+    Args:
+        known: what the pipeline has of a stream.
+        on_change: told when a part fails or comes back.
+        max_silence_s: longest silence of a stream that is never asked about.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        healer: Healer,
+        seams: Seams,
+        known: Callable[[Subscription], Known],
+        on_change: Callable[[StatusChange], None],
+        max_silence_s: float,
+    ) -> None:
+        name = feed.settings.name
+        self.name = name
+        self.backfiller = Backfiller(
+            feed.settings.adapter,
+            feed.settings.config,
+            wanted=lambda: feed.wanted,
+            rest=feed.link.rest,
+            healer=healer,
+            clock=seams.clock,
+            rng=seams.random,
+            logger=logging.getLogger(f"tapeline.backfill.{name}"),
+        )
+        self.watcher = Watcher(
+            feed.settings.adapter,
+            feed.settings.config,
+            feed.link,
+            known=known,
+            instrument=feed.instrument,
+            refresh=self._refresh_soon,
+            settings=WatchSettings(ceiling_s=max_silence_s),
+            logger=logging.getLogger(f"tapeline.watch.{name}"),
+        )
+        self.parts = {
+            part: Supervised(f"{part} of {name}")
+            for part in ("backfill", "watch", "instruments")
+        }
+        self._feed = feed
+        self._refresh = anyio.Event()
+        self._seams = seams
+        self._on_change = on_change
+        self._logger = logging.getLogger(f"tapeline.care.{name}")
+        self._scope = anyio.CancelScope()
+
+    async def run(self) -> None:
+        """Care until ``stop``; a part that fails is started again."""
+        with self._scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._supervise, "backfill", self.backfiller.run)
+                tasks.start_soon(self._supervise, "watch", self.watcher.run)
+                tasks.start_soon(self._supervise, "instruments", self._keep_fresh)
+
+    def stop(self) -> None:
+        """Let ``run`` return, also one that has not begun."""
+        self._scope.cancel()
+
+    def status(self) -> LinkStatus:
+        """How the link is, with what was found out about its silent streams."""
+        status = self._feed.link.status()
+        verdict = self.watcher.verdict
+        streams = [
+            attrs.evolve(one, state=verdict(one.subscription) or one.state)
+            for one in status.subscriptions
+        ]
+        return attrs.evolve(status, subscriptions=streams)
+
+    def statistics(self) -> dict[str, object]:
+        """What backfill and watch have done so far, JSON-ready."""
+        return {
+            "backfill": attrs.asdict(self.backfiller.statistics),
+            "watch": attrs.asdict(self.watcher.statistics),
+            "parts": {name: part.state for name, part in self.parts.items()},
+        }
+
+    def _refresh_soon(self) -> None:
+        self._refresh.set()
+
+    async def _keep_fresh(self) -> None:
+        """Ask for the instruments every hour, and when a stream gives reason to."""
+        while True:
+            with anyio.move_on_after(_REFRESH_S):
+                await self._refresh.wait()
+            self._refresh = anyio.Event()
+            if self._feed.instruments_loaded:
+                try:
+                    await self._feed.refresh_instruments()
+                except RequestFailed as error:
+                    self._logger.info("%s", error)
+            await self._seams.clock.sleep(_REFRESH_PAUSE_S)
+
+    async def _supervise(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
+        backoff = Backoff(self._seams.random)
+        supervisor = Supervisor(
+            self._seams.clock, lambda _: backoff.next_delay_s(), self._on_change
+        )
+        await supervisor.run(self.parts[name], body)

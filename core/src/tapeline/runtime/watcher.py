@@ -1,0 +1,424 @@
+"""Health of every stream of one feed: silence is asked about, not guessed at.
+
+A silent stream is *suspect*; one REST request then tells whether the venue has
+nothing newer (*quiet*), has something that we did not get (*stalled*), or does not
+trade the instrument any more (*halted*). Only a stalled stream is acted on.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+import attrs
+
+from tapeline.errors import DataValidationError, RequestFailed
+from tapeline.hookspecs import ExchangeAdapter
+from tapeline.model import DataType, Fetch, Instrument, OutcomeKind, Subscription
+from tapeline.model import SubscriptionState as State
+from tapeline.runtime.silence import Silence
+from tapeline.transport import RequestRefused, RestClient, SubscriptionStatus
+
+_WATCHED = (State.ACKED, State.LIVE)
+_NEVER = 1 << 63
+
+
+@attrs.frozen
+class WatchSettings:
+    """How a watcher looks and asks.
+
+    Args:
+        look_s: time between two looks.
+        first_data_s: how long after its ack a stream without history may be silent.
+        ceiling_s: longest silence that is never asked about.
+        probe_s: bound of one probe, with the retries of the client.
+        confirm_s: how young the venue's newest may be and still be on its way.
+        again_s: first pause after a probe that gave no answer, or found quiet.
+        slowest_s: longest pause between two probes, or two actions, of one stream.
+        twice_s: a stream that stalls again within it loses its socket.
+        forget_s: health for so long makes earlier stalls forgotten.
+        probes: at most so many in *probes_per_s* seconds.
+        at_once: streams that are asked about at the same time.
+    """
+
+    look_s: float = 0.25
+    first_data_s: float = 10.0
+    ceiling_s: float = 300.0
+    probe_s: float = 3.0
+    confirm_s: float = 1.0
+    again_s: float = 5.0
+    slowest_s: float = 300.0
+    twice_s: float = 60.0
+    forget_s: float = 60.0
+    probes: int = 20
+    probes_per_s: float = 10.0
+    at_once: int = 8
+
+
+@attrs.frozen
+class Known:
+    """What the pipeline has of a stream.
+
+    Args:
+        last_id: highest id known to exist; None without ids.
+        exchange_ns: of its newest event; None before the first.
+    """
+
+    last_id: int | None = None
+    exchange_ns: int | None = None
+
+
+@attrs.define
+class WatchStatistics:
+    """What a watcher has done so far."""
+
+    probes: int = 0
+    unanswered: int = 0
+    quiet: int = 0
+    stalled: int = 0
+    resubscribed: int = 0
+    dropped: int = 0
+
+
+class Watched(Protocol):
+    """A link, as far as a watcher needs it."""
+
+    rest: RestClient
+
+    def subscriptions(self) -> list[SubscriptionStatus]:
+        """How each wanted stream is."""
+
+    def resubscribe(self, subscription: Subscription) -> None:
+        """End one stream and ask for it anew."""
+
+    def drop_socket(self, number: int) -> None:
+        """End the connection of one line and dial another."""
+
+
+@attrs.define(eq=False)
+class _Stream:
+    """What is remembered of one stream; all times monotonic.
+
+    Args:
+        since_ns: of the present silence at most; None while it is not subscribed.
+        verdict: what replaces the state of the link; None while all is well.
+        ask_at_ns: not to be probed before.
+        pause_s: between two probes while nothing changes.
+        healthy_ns: since when nothing was found wrong.
+        stalls: in a row, forgotten after a time of health.
+        stalled_ns: when it stalled last.
+        act_at_ns: nothing is done about a stall before.
+        askable: whether a probe can tell anything; without one, silence says nothing.
+    """
+
+    silence: Silence
+    pause_s: float
+    events: int = 0
+    looked_ns: int = 0
+    since_ns: int | None = None
+    last_ns: int | None = None
+    socket: int = 0
+    verdict: State | None = None
+    ask_at_ns: int = 0
+    healthy_ns: int = 0
+    stalls: int = 0
+    stalled_ns: int = -_NEVER
+    act_at_ns: int = 0
+    askable: bool = True
+
+
+class Watcher:
+    """Watches the streams of one feed; one task runs it.
+
+    Args:
+        known: what the pipeline has of a stream.
+        instrument: what the venue last said of a stream's instrument.
+        refresh: asks the venue for its instruments anew, when that is due.
+    """
+
+    def __init__(
+        self,
+        adapter: ExchangeAdapter,
+        config: Any,
+        link: Watched,
+        *,
+        known: Callable[[Subscription], Known],
+        instrument: Callable[[Subscription], Instrument | None],
+        refresh: Callable[[], None],
+        settings: WatchSettings | None = None,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.statistics = WatchStatistics()
+        self._adapter = adapter
+        self._config = config
+        self._link = link
+        self._rest = link.rest
+        self._clock = link.rest.clock
+        self._known = known
+        self._instrument = instrument
+        self._refresh = refresh
+        self._settings = settings or WatchSettings()
+        self._logger = logger or logging.getLogger("tapeline.watch")
+        self._streams: dict[Subscription, _Stream] = {}
+        self._asked_ns: list[int] = []
+
+    def verdict(self, subscription: Subscription) -> State | None:
+        """What was found of a stream; None when the link's state stands."""
+        stream = self._streams.get(subscription)
+        return None if stream is None else stream.verdict
+
+    async def run(self) -> None:
+        """Look, and ask about what is silent, until cancelled."""
+        while True:
+            suspects = self.look()[: self._settings.at_once]
+            if suspects:
+                # Each is bounded by its probe and a short wait.
+                async with anyio.create_task_group() as tasks:
+                    for subscription in suspects:
+                        if self._may_ask():
+                            tasks.start_soon(self._examine, subscription)
+            await self._clock.sleep(self._settings.look_s)
+
+    def look(self) -> list[Subscription]:
+        """Take in how the streams are; those to ask about, liveliest first."""
+        now_ns = self._clock.monotonic_ns()
+        present = {one.subscription: one for one in self._link.subscriptions()}
+        for subscription in [one for one in self._streams if one not in present]:
+            del self._streams[subscription]
+        suspects: list[tuple[float, Subscription]] = []
+        for subscription, status in present.items():
+            stream = self._streams.get(subscription)
+            if stream is None:
+                silence = Silence(self._settings.ceiling_s)
+                stream = _Stream(silence, self._settings.again_s, status.events)
+                stream.looked_ns = now_ns
+                stream.askable = self._probe(subscription) is not None
+                self._streams[subscription] = stream
+            limit_s = self._look_at(stream, status, now_ns)
+            if limit_s is not None:
+                suspects.append((limit_s, subscription))
+        return [subscription for _, subscription in sorted(suspects, key=_by_limit)]
+
+    # -- looking ------------------------------------------------------------------
+
+    def _look_at(
+        self, stream: _Stream, status: SubscriptionStatus, now_ns: int
+    ) -> float | None:
+        """Update *stream*; the threshold it has passed when it is to be probed."""
+        elapsed_s = (now_ns - stream.looked_ns) / 1e9
+        events = status.events - stream.events
+        stream.looked_ns, stream.events = now_ns, status.events
+        before_ns, stream.last_ns = stream.last_ns, status.last_message_ns
+        stream.socket = status.socket
+        if status.state not in _WATCHED:
+            stream.since_ns = None
+            if status.state is not State.REQUESTED:
+                stream.verdict = None
+            return None
+        if stream.since_ns is None:
+            stream.since_ns = now_ns
+            stream.ask_at_ns = 0
+        elif events or stream.verdict is None:
+            stream.silence.note(events, elapsed_s)
+        if events:
+            self._spoke(stream, before_ns, now_ns)
+            return None
+        silent_s = (now_ns - self._silent_since_ns(stream)) / 1e9
+        limit_s = stream.silence.threshold_s
+        if status.state is State.ACKED:
+            limit_s = min(limit_s, self._settings.first_data_s)
+        if silent_s < limit_s or not stream.askable:
+            return None
+        if stream.verdict is None:
+            stream.verdict = State.SUSPECT
+        return limit_s if now_ns >= stream.ask_at_ns else None
+
+    def _spoke(self, stream: _Stream, before_ns: int | None, now_ns: int) -> None:
+        settings = self._settings
+        last_ns = stream.last_ns
+        came_back = stream.verdict in (State.QUIET, State.SUSPECT)
+        if came_back and before_ns is not None and last_ns is not None:
+            stream.silence.broke((last_ns - before_ns) / 1e9)
+        if stream.verdict is not None:
+            stream.verdict = None
+            stream.healthy_ns = now_ns
+        stream.pause_s = settings.again_s
+        stream.ask_at_ns = 0
+        if stream.stalls and now_ns - stream.healthy_ns > settings.forget_s * 1e9:
+            stream.stalls = 0
+            stream.act_at_ns = 0
+
+    @staticmethod
+    def _silent_since_ns(stream: _Stream) -> int:
+        since_ns = stream.since_ns or 0
+        return since_ns if stream.last_ns is None else max(since_ns, stream.last_ns)
+
+    def _may_ask(self) -> bool:
+        """Whether the own budget of probes allows another one now."""
+        now_ns = self._clock.monotonic_ns()
+        edge_ns = now_ns - int(self._settings.probes_per_s * 1e9)
+        self._asked_ns = [at_ns for at_ns in self._asked_ns if at_ns > edge_ns]
+        if len(self._asked_ns) >= self._settings.probes:
+            return False
+        self._asked_ns.append(now_ns)
+        return True
+
+    # -- asking -------------------------------------------------------------------
+
+    async def _examine(self, subscription: Subscription) -> None:
+        stream = self._streams.get(subscription)
+        fetch = self._probe(subscription)
+        if stream is None or fetch is None:
+            return
+        events = stream.events
+        self.statistics.probes += 1
+        try:
+            response = await self._rest.fetch(
+                attrs.evolve(fetch, urgent=True), self._settings.probe_s
+            )
+            newest_id, newest_ns = self._adapter.read_probe(response)
+        except (RequestFailed, DataValidationError) as error:
+            self._unanswered(subscription, stream, error)
+            return
+        if not self._has_newer(subscription, stream, newest_id, newest_ns):
+            if self._still_silent(subscription, stream, events):
+                self._found_quiet(subscription, stream)
+            return
+        # What happened just now may be on its way to us.
+        age_s = self._settings.confirm_s
+        if newest_ns is not None:
+            age_s = (self._rest.now().venue_ns - newest_ns) / 1e9
+        await self._clock.sleep(min(1.0, self._settings.confirm_s - age_s))
+        if self._still_silent(subscription, stream, events):
+            self._found_stalled(subscription, stream)
+
+    def _probe(self, subscription: Subscription) -> Fetch | None:
+        """The request that tells whether *subscription* should have moved.
+
+        Tickers and books are asked about by the instrument's trades where there are
+        some: venues stamp the others with the time of asking.
+        """
+        asked = subscription
+        if subscription.data_type != DataType.TRADE:
+            try:
+                channel = self._adapter.channel(self._config, DataType.TRADE.value, "")
+            except LookupError:
+                channel = None
+            if channel is not None:
+                asked = Subscription(
+                    subscription.exchange,
+                    subscription.market,
+                    subscription.symbol,
+                    channel.data_type,
+                    channel.name,
+                    channel.id_kind,
+                )
+        if self._adapter.probe(self._config, subscription) is None:
+            return None
+        return self._adapter.probe(self._config, asked)
+
+    def _has_newer(
+        self,
+        subscription: Subscription,
+        stream: _Stream,
+        newest_id: int | None,
+        newest_ns: int | None,
+    ) -> bool:
+        """Whether the venue has what we should have got and did not."""
+        known = self._known(subscription)
+        by_id = subscription.data_type == DataType.TRADE
+        if by_id and newest_id is not None and known.last_id is not None:
+            return newest_id > known.last_id
+        if newest_ns is None:
+            return False
+        # What we have is as new as its own time, and as its subscription.
+        since_ns = self._silent_since_ns(stream) - self._clock.monotonic_ns()
+        silent_since_ns = self._rest.now().venue_ns + since_ns
+        margin_ns = int(self._settings.confirm_s * 1e9)
+        return newest_ns > max(silent_since_ns, known.exchange_ns or 0) + margin_ns
+
+    def _still_silent(
+        self, subscription: Subscription, stream: _Stream, events: int
+    ) -> bool:
+        """Whether nothing came, and nothing else happened, while we asked."""
+        self.look()
+        now = self._streams.get(subscription)
+        return now is stream and stream.events == events and stream.since_ns is not None
+
+    # -- what was found -----------------------------------------------------------
+
+    def _unanswered(
+        self, subscription: Subscription, stream: _Stream, error: Exception
+    ) -> None:
+        self.statistics.unanswered += 1
+        self._pause(stream)
+        if isinstance(error, RequestRefused) and error.kind is OutcomeKind.FATAL:
+            # It may not know the instrument any more.
+            self._refresh()
+            self._judge_instrument(subscription, stream)
+
+    def _found_quiet(self, subscription: Subscription, stream: _Stream) -> None:
+        self.statistics.quiet += 1
+        stream.verdict = State.QUIET
+        self._pause(stream)
+        self._refresh()
+        self._judge_instrument(subscription, stream)
+
+    def _judge_instrument(self, subscription: Subscription, stream: _Stream) -> None:
+        instrument = self._instrument(subscription)
+        if instrument is None or instrument.state != "live":
+            if stream.verdict is not State.HALTED:
+                self._logger.warning("%s is not traded any more", subscription)
+            stream.verdict = State.HALTED
+
+    def _pause(self, stream: _Stream) -> None:
+        now_ns = self._clock.monotonic_ns()
+        stream.ask_at_ns = now_ns + int(stream.pause_s * 1e9)
+        stream.pause_s = min(2 * stream.pause_s, self._settings.slowest_s)
+
+    def _found_stalled(self, subscription: Subscription, stream: _Stream) -> None:
+        settings = self._settings
+        now_ns = self._clock.monotonic_ns()
+        self.statistics.stalled += 1
+        stream.verdict = State.STALLED
+        if now_ns < stream.act_at_ns:
+            self._pause(stream)
+            return
+        again = now_ns - stream.stalled_ns < settings.twice_s * 1e9
+        stream.stalls += 1
+        stream.stalled_ns = now_ns
+        if stream.stalls >= 2:
+            # Neither way helped at once: the venue itself is in trouble.
+            wait_s = settings.twice_s * 2.0 ** min(stream.stalls - 2, 10)
+            stream.act_at_ns = now_ns + int(min(wait_s, settings.slowest_s) * 1e9)
+        stream.ask_at_ns = now_ns + int(stream.silence.floor_s * 1e9)
+        if again or self._is_alone(subscription, stream, now_ns):
+            self._logger.warning("%s stalled; its socket is dropped", subscription)
+            self.statistics.dropped += 1
+            self._link.drop_socket(stream.socket)
+        else:
+            self._logger.warning("%s stalled; it is subscribed anew", subscription)
+            self.statistics.resubscribed += 1
+            self._link.resubscribe(subscription)
+
+    def _is_alone(
+        self, subscription: Subscription, stream: _Stream, now_ns: int
+    ) -> bool:
+        """Whether its socket is silent as a whole, though others should speak too."""
+        siblings = [
+            other
+            for key, other in self._streams.items()
+            if key != subscription
+            and other.socket == stream.socket
+            and other.silence.rate_hz * other.silence.floor_s >= 1
+        ]
+        return bool(siblings) and all(
+            now_ns - self._silent_since_ns(other) >= other.silence.floor_s * 1e9
+            for other in siblings
+        )
+
+
+def _by_limit(suspect: tuple[float, Subscription]) -> float:
+    return suspect[0]

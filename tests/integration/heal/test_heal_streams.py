@@ -1,0 +1,193 @@
+"""Streams that fall silent: asked about, told apart, and only the stalled acted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from tapeline.collectors import CollectorManager
+from tapeline.model import DataType
+from tapeline.testing import Fault, MemoryVenue
+
+Tell = Callable[..., Any]
+
+ALL = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)
+SYMBOLS = ("BTC-USDT", "ETH-USDT")
+
+
+def link_of(manager: CollectorManager) -> dict[str, Any]:
+    (link,) = manager.get_status()["engine"]["feeds"].values()
+    return dict(link)
+
+
+def states_of(manager: CollectorManager) -> dict[tuple[str, str], str]:
+    return {
+        (one["symbol"], one["data_type"]): one["state"]
+        for one in link_of(manager)["subscriptions"]
+    }
+
+
+def watch_of(manager: CollectorManager) -> dict[str, int]:
+    (care,) = manager.get_status()["engine"]["care"].values()
+    return dict(care["watch"])
+
+
+async def until(
+    manager: CollectorManager, key: tuple[str, str], wanted: set[str], within_s: float
+) -> float:
+    """Seconds until the state of a stream is among *wanted*."""
+    for step in range(int(within_s * 10)):
+        if states_of(manager)[key] in wanted:
+            return step / 10
+        await anyio.sleep(0.1)
+    raise AssertionError(f"{states_of(manager)[key]} after {within_s} s")
+
+
+@pytest.mark.parametrize(
+    ("channel", "data_type"), [("trades", "trade"), ("books5", "orderbook")]
+)
+def test_a_muted_stream_is_found_and_only_it_is_subscribed_anew(
+    tell: Tell, channel: str, data_type: str
+) -> None:
+    mute = Fault(kind="mute", channel=channel, symbol="BTC-USDT", at_s=30.0, for_s=4.5)
+
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(30.0)
+        await until(manager, ("BTC-USDT", data_type), {"stalled"}, 5.0)
+        assert watch_of(manager)["resubscribed"] == 1
+        await anyio.sleep(20.0)
+        assert set(states_of(manager).values()) == {"live"}
+        assert watch_of(manager)["dropped"] == 0
+        assert link_of(manager)["reconnects"] == 0
+
+    told = tell(act, faults=[mute], data_types=ALL)
+
+    told.check_whole()
+    stalls = {
+        (gap["symbol"], gap["data_type"])
+        for gap in told.gaps
+        if gap["cause"] == "stall"
+    }
+    assert stalls == {("BTC-USDT", data_type)}
+
+
+def test_a_stream_that_is_acked_and_never_flows_loses_its_socket(tell: Tell) -> None:
+    faults = [
+        Fault(kind="abort", at_s=30.0),
+        Fault(
+            kind="ack-and-mute",
+            channel="trades",
+            symbol="ETH-USDT",
+            at_s=29.0,
+            for_s=6.0,
+        ),
+    ]
+
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(60.0)
+        assert set(states_of(manager).values()) == {"live"}
+        watch = watch_of(manager)
+        assert watch["resubscribed"] >= 1
+        assert link_of(manager)["reconnects"] == 1 + watch["dropped"]
+
+    told = tell(act, faults=faults)
+
+    told.check_whole()
+
+
+def test_a_stream_that_stays_dead_is_not_hammered(tell: Tell) -> None:
+    dead = Fault(kind="mute", channel="trades", symbol="ETH-USDT", at_s=20.0)
+
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(620.0)
+        watch = watch_of(manager)
+        assert watch["resubscribed"] + watch["dropped"] <= 8
+        assert watch["probes"] < 60
+        assert states_of(manager)["BTC-USDT", "trade"] == "live"
+
+    told = tell(act, faults=[dead], rate_hz=5.0)
+
+    assert told.accounts.ok
+    assert told.simulator.police.total == 0
+
+
+def test_a_half_open_socket_is_found_within_ten_seconds(tell: Tell) -> None:
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(40.0)
+        assert link_of(manager)["reconnects"] == 1
+        assert watch_of(manager)["dropped"] == 1
+        assert set(states_of(manager).values()) == {"live"}
+
+    told = tell(act, faults=[Fault(kind="half-open", at_s=30.0)], data_types=ALL)
+
+    told.check_whole()
+
+
+def test_an_idle_market_is_quiet_and_never_reconnected(tell: Tell) -> None:
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(6 * 3_600.0)
+        watch = watch_of(manager)
+        assert link_of(manager)["reconnects"] == 0
+        assert (watch["stalled"], watch["resubscribed"], watch["dropped"]) == (0, 0, 0)
+        assert 0 < watch["probes"] < 6 * (6 * 3_600 / 300 + 10)
+        assert set(states_of(manager).values()) <= {"quiet", "live"}
+
+    told = tell(act, rate_hz=1 / 1_200, data_types=ALL)
+
+    assert told.accounts.ok
+    assert told.simulator.police.total == 0
+
+
+def test_a_market_that_slows_down_is_not_taken_for_a_dead_one(tell: Tell) -> None:
+    """Trading stops for minutes and goes on: quiet, then live, without an action."""
+
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(600.0)
+        watch = watch_of(manager)
+        assert link_of(manager)["reconnects"] == 0
+        assert watch["resubscribed"] == 0
+        assert watch["quiet"] > 0
+
+    told = tell(act, rate_hz=0.05)
+
+    told.check_whole()
+
+
+@pytest.mark.parametrize("kind", ["halt", "delist"])
+def test_an_instrument_that_is_not_traded_any_more_is_halted(
+    tell: Tell, kind: str
+) -> None:
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(30.0)
+        await until(manager, ("ETH-USDT", "trade"), {"halted"}, 120.0)
+        await anyio.sleep(60.0)
+        assert states_of(manager) == {
+            ("BTC-USDT", "trade"): "live",
+            ("ETH-USDT", "trade"): "halted",
+        }
+        assert link_of(manager)["reconnects"] == 0
+
+    told = tell(act, faults=[Fault(kind=kind, symbol="ETH-USDT", at_s=30.0)])
+
+    assert told.accounts.ok
+
+
+def test_a_rest_side_that_does_not_answer_leaves_a_stream_suspect(tell: Tell) -> None:
+    faults = [
+        Fault(kind="halt", symbol="ETH-USDT", at_s=30.0),
+        Fault(kind="rest-status", at_s=29.0, status=503),
+    ]
+
+    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(90.0)
+        assert states_of(manager)["ETH-USDT", "trade"] == "suspect"
+        watch = watch_of(manager)
+        assert (watch["resubscribed"], watch["dropped"]) == (0, 0)
+        assert 0 < watch["unanswered"] < 10
+
+    told = tell(act, faults=faults)
+
+    assert told.accounts.ok
