@@ -137,7 +137,6 @@ def tell(tmp_path: Path) -> Callable[..., Story]:
         async def story() -> Story:
             clock = VirtualClock()
             registry = PluginRegistry()
-            ledger = Ledger(folder / "ledger.jsonl")
             simulator = registry.exchange("okx").simulator(
                 Market(seed, rate_hz=rate_hz, start_ns=clock.wall_ns(), **market),
                 faults=faults,
@@ -161,10 +160,14 @@ def tell(tmp_path: Path) -> Callable[..., Story]:
                         status = manager.get_status()
                         await manager.stop()
                         await anyio.sleep(pause_s)
-            ledger.close()
+            ledger.flush()
             return _read(registry, folder, status, simulator)
 
-        told: Story = run_virtual(story, seed=seed)
+        ledger = Ledger(folder / "ledger.jsonl")
+        try:
+            told: Story = run_virtual(story, seed=seed)
+        finally:
+            ledger.close()
         return told
 
     return run

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import anyio
 import pytest
 
 from tapeline.collectors import CollectorManager
+from tapeline.hookspecs import SimResponse
 from tapeline.testing import Fault, MemoryVenue
 
 Tell = Callable[..., Any]
@@ -222,9 +223,11 @@ def test_a_symbol_that_is_not_wanted_any_more_is_not_filled(tell: Tell) -> None:
         await anyio.sleep(1.0)
         answer = venue.exchange.request
 
-        def listen(method: str, target: str, *rest: Any) -> Any:
+        def listen(
+            method: str, target: str, headers: Mapping[str, str], now_ns: int
+        ) -> SimResponse:
             asked.append(target)
-            return answer(method, target, *rest)
+            return answer(method, target, headers, now_ns)
 
         venue.exchange.request = listen  # type: ignore[method-assign]
         await anyio.sleep(60.0)

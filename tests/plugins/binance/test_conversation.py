@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from tapeline.clock import Now
-from tapeline.hookspecs import SimFrame
+from tapeline.hookspecs import SimFrame, SimPing
 from tapeline.integrity import BookChange, LocalBook
 from tapeline.model import (
     Acked,
@@ -77,6 +77,9 @@ class Talk:
             elif isinstance(action, Fetch):
                 self.waiting.append((self.now_ns + SECOND // 3, action))
         for output in self.venue.outputs():
+            if isinstance(output, SimPing):
+                self.venue.pong(1, output.payload, self.now_ns)
+                continue
             assert isinstance(output, SimFrame)
             self.take(self.session.parse(output.frame, self.now_ns))
 

@@ -30,7 +30,7 @@ class WatchSettings:
     """How a watcher looks and asks.
 
     Args:
-        look_s: time between two looks.
+        look_s, longest_nap_s: bounds of the time between two looks.
         first_data_s: how long after its ack a stream without history may be silent.
         ceiling_s: longest silence that is never asked about.
         probe_s: bound of one probe, with the retries of the client.
@@ -44,6 +44,7 @@ class WatchSettings:
     """
 
     look_s: float = 0.25
+    longest_nap_s: float = 2.0
     first_data_s: float = 10.0
     ceiling_s: float = 300.0
     probe_s: float = 3.0
@@ -163,6 +164,8 @@ class Watcher:
         self._logger = logger or logging.getLogger("tapeline.watch")
         self._streams: dict[Subscription, _Stream] = {}
         self._asked_ns: list[int] = []
+        self._spared_until_ns: dict[int, int] = {}
+        self._nap_s = self._settings.look_s
 
     def verdict(self, subscription: Subscription) -> State | None:
         """What was found of a stream; None when the link's state stands."""
@@ -179,7 +182,7 @@ class Watcher:
                     for subscription in suspects:
                         if self._may_ask():
                             tasks.start_soon(self._examine, subscription)
-            await self._clock.sleep(self._settings.look_s)
+            await self._clock.sleep(self._nap_s)
 
     def look(self) -> list[Subscription]:
         """Take in how the streams are; those to ask about, liveliest first."""
@@ -187,6 +190,7 @@ class Watcher:
         present = {one.subscription: one for one in self._link.subscriptions()}
         for subscription in [one for one in self._streams if one not in present]:
             del self._streams[subscription]
+        self._nap_s = self._settings.longest_nap_s
         suspects: list[tuple[float, Subscription]] = []
         for subscription, status in present.items():
             stream = self._streams.get(subscription)
@@ -224,12 +228,15 @@ class Watcher:
             stream.silence.note(events, elapsed_s)
         if events:
             self._spoke(stream, before_ns, now_ns)
-            return None
         silent_s = (now_ns - self._silent_since_ns(stream)) / 1e9
         limit_s = stream.silence.threshold_s
         if status.state is State.ACKED:
             limit_s = min(limit_s, self._settings.first_data_s)
-        if silent_s < limit_s or not stream.askable:
+        if not stream.askable:
+            return None
+        if silent_s < limit_s:
+            soon_s = max(self._settings.look_s, limit_s - silent_s)
+            self._nap_s = min(self._nap_s, soon_s)
             return None
         if stream.verdict is None:
             stream.verdict = State.SUSPECT
@@ -383,6 +390,9 @@ class Watcher:
         now_ns = self._clock.monotonic_ns()
         self.statistics.stalled += 1
         stream.verdict = State.STALLED
+        if now_ns < self._spared_until_ns.get(stream.socket, 0):
+            # Another stream of it has just had it dropped.
+            return
         if now_ns < stream.act_at_ns:
             self._pause(stream)
             return
@@ -397,6 +407,8 @@ class Watcher:
         if again or self._is_alone(subscription, stream, now_ns):
             self._logger.warning("%s stalled; its socket is dropped", subscription)
             self.statistics.dropped += 1
+            spared_ns = now_ns + int(stream.silence.floor_s * 1e9)
+            self._spared_until_ns[stream.socket] = spared_ns
             self._link.drop_socket(stream.socket)
         else:
             self._logger.warning("%s stalled; it is subscribed anew", subscription)
