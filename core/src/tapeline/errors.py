@@ -46,10 +46,33 @@ class TapelineError(Exception):
     recovery: RecoveryAction = RecoveryAction.STOP
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` when one of *known* is close, else ``""``."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """``"; did you mean 'x'?"`` when one of *known* is close, else ``""``.
+
+    Args:
+        cutoff: how close, from 0 (anything) to 1 (equal).
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _symbol_meant(symbol: str, known: Iterable[str]) -> str:
+    """The hint for a symbol; an equal quote alone makes no likeness."""
+    base = symbol.partition("-")[0]
+    alike = [
+        other
+        for other in known
+        if "-" not in symbol
+        or difflib.SequenceMatcher(None, base, other.partition("-")[0]).ratio() >= 0.6
+    ]
+    return did_you_mean(symbol, alike, cutoff=0.75)
+
+
+def _plugin_meant(name: str, known: Iterable[str]) -> str:
+    """The close name, or else which plugin to install."""
+    package = f"tapeline-{name.partition('.')[0]}"
+    install = f"; install its plugin, e.g. 'pip install {package}'"
+    return did_you_mean(name, known) or install
 
 
 def one_of(known: Iterable[str]) -> str:
@@ -104,8 +127,7 @@ class UnknownExchange(UsageError):
         known = tuple(known)
         super().__init__(
             f"expected an installed exchange ({one_of(known)}), found {exchange!r}"
-            f"{did_you_mean(exchange, known)}; install its plugin, e.g. "
-            f"'pip install tapeline-{exchange.partition('.')[0]}'"
+            f"{_plugin_meant(exchange, known)}"
         )
 
 
@@ -120,7 +142,7 @@ class UnknownSymbol(UsageError):
         self.symbol = symbol
         super().__init__(
             f"expected a {market} symbol that {exchange} lists, found {symbol!r}"
-            f"{did_you_mean(symbol, known)}"
+            f"{_symbol_meant(symbol, known)}"
         )
 
 
@@ -132,8 +154,7 @@ class UnknownSink(UsageError):
         known = tuple(known)
         super().__init__(
             f"expected an installed sink ({one_of(known)}), found {sink!r}"
-            f"{did_you_mean(sink, known)}; install its plugin, e.g. "
-            f"'pip install tapeline-{sink}'"
+            f"{_plugin_meant(sink, known)}"
         )
 
 

@@ -137,7 +137,7 @@ def test_any_other_error_restarts_the_collector(
         await collector.stop()
 
         assert status["statistics"]["restarts"] == 1
-        assert status["statistics"]["last_error"] == "a bug"
+        assert status["statistics"]["last_error"] == "ValueError: a bug"
         assert status["statistics"]["last_restart_time"]
         assert status["status"] == "running"
 

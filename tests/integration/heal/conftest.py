@@ -83,13 +83,22 @@ class Story:
             how many were compared.
         """
         expected = self._bars_of_ledger()
+        made = {
+            (row["symbol"], row["timeframe"], _open_ns(row)) for row in self.candles
+        }
+        ids: dict[str, list[int]] = {}
+        for trade in self.trades:
+            ids.setdefault(trade["symbol"], []).append(trade["last_id"])
+        for key, fills in expected.items():
+            own = ids.get(key[0], [0])
+            if min(own) < fills[0][0] and fills[-1][0] < max(own):
+                assert key in made, key
         compared = 0
         for row in self.candles:
             assert row["state"] != "gap", row
             if row["state"] == "partial":
                 continue
-            open_ns = int(row["timestamp"].timestamp()) * 10**9
-            fills = expected[row["symbol"], row["timeframe"], open_ns]
+            fills = expected[row["symbol"], row["timeframe"], _open_ns(row)]
             prices = [price for _, price, _ in fills]
             assert (row["open"], row["close"]) == (prices[0], prices[-1]), row
             assert (row["high"], row["low"]) == (max(prices), min(prices)), row
@@ -113,6 +122,10 @@ class Story:
                 key = (line["symbol"], name, at_ns - at_ns % width)
                 bars.setdefault(key, []).append(fill)
         return bars
+
+
+def _open_ns(row: dict[str, Any]) -> int:
+    return int(row["timestamp"].timestamp()) * 10**9
 
 
 @pytest.fixture

@@ -183,6 +183,22 @@ def test_a_long_downtime_takes_many_pages(tell: Tell) -> None:
     assert told.check_candles() > 300
 
 
+def test_a_downtime_of_a_night_leaves_no_candle_incomplete(tell: Tell) -> None:
+    async def ten_minutes(manager: CollectorManager, venue: MemoryVenue) -> None:
+        await anyio.sleep(600.0)
+
+    told = tell(
+        ten_minutes,
+        ten_minutes,
+        pause_s=9 * 3_600.0,
+        rate_hz=0.1,
+        symbols=["BTC-USDT"],
+    )
+
+    told.check_whole()
+    assert told.check_candles() > 2_000
+
+
 def test_what_the_venue_no_longer_has_is_given_up_with_its_cause(tell: Tell) -> None:
     async def long(manager: CollectorManager, venue: MemoryVenue) -> None:
         await anyio.sleep(900.0)

@@ -272,7 +272,7 @@ def test_balances_come_from_the_account_and_its_events(talk: Any, streams: Any) 
         assert balance.exchange_ns >= times.get(balance.asset, 0)
         times[balance.asset] = balance.exchange_ns
     assert not found.of(Malformed)
-    assert found.session.health(found.now).healthy
+    assert found.session.health(found.now).ok
 
 
 def test_a_wrong_key_is_refused_for_good(talk: Any, streams: Any) -> None:
@@ -284,7 +284,7 @@ def test_a_wrong_key_is_refused_for_good(talk: Any, streams: Any) -> None:
     assert refusal.subscription is None
     assert refusal.permanent
     assert found.session.closed(1008, "").value == "fatal"
-    assert not found.session.health(found.now).healthy
+    assert not found.session.health(found.now).ok
 
 
 def test_instruments_and_the_clock_are_read(talk: Any, streams: Any) -> None:

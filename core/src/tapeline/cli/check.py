@@ -24,12 +24,35 @@ def check(
 ) -> None:
     """Check a configuration and name every problem at once."""
     registry = PluginRegistry()
-    loaded = guarded(lambda: load_config(config, registry, os.environ))
+
+    def work() -> TapelineConfig:
+        found = load_config(config, registry, os.environ)
+        problems = sink_problems(found, registry)
+        if problems:
+            raise ConfigError(problems, str(config))
+        return found
+
+    loaded = guarded(work)
     count = len(loaded.collectors)
     say(f"{config}: {count} collectors, {len(loaded.sinks)} sinks, no problems found")
+    if not any(section.enabled for section in loaded.collectors.values()):
+        say("no collector is enabled, so 'tapeline run' would have nothing to do")
     if connect:
         run_async(lambda: _connect(loaded, registry))
         say("every venue answered and lists every symbol")
+
+
+def sink_problems(
+    config: TapelineConfig, registry: PluginRegistry
+) -> list[tuple[str, str]]:
+    """What the sinks themselves say about their options; nothing is opened."""
+    problems: list[tuple[str, str]] = []
+    for name, section in config.sinks.items():
+        ask = getattr(registry.sink(section.use), "check", None)
+        problem = ask(section.options) if callable(ask) else None
+        if problem:
+            problems.append((f"sinks.{name}", problem))
+    return problems
 
 
 async def _connect(config: TapelineConfig, registry: PluginRegistry) -> None:

@@ -36,6 +36,9 @@ from tapeline.testing import (
 _MARKER = ".tapeline-demo"
 _SYMBOLS = ("BTC-USDT", "ETH-USDT")
 _RATE_HZ = 40.0
+_FIRST_CUT_S = 10.0
+_CUT_EVERY_S = 30.0
+_MAX_CUTS = 1_000
 
 
 @attrs.define
@@ -48,9 +51,9 @@ class _Venue:
 
 def demo(
     duration: Annotated[
-        float | None,
-        typer.Option(help="Stop after so many seconds; else at Ctrl-C.", min=3),
-    ] = None,
+        float,
+        typer.Option(help="Stop after so many seconds; Ctrl-C stops it earlier.", min=3),
+    ] = 30.0,
     data_dir: Annotated[
         Path, typer.Option(help="Folder of the demo; an earlier demo in it is removed.")
     ] = Path("tapeline-demo"),
@@ -93,11 +96,14 @@ def _prepare_folder(folder: Path) -> None:
         ) from error
 
 
-def _script(duration: float | None, faults: bool) -> list[Fault]:
-    whole_s = duration or 60.0
-    script = [Fault(kind="abort", at_s=whole_s * 0.4)]
-    if duration is None:
-        script = [Fault(kind="abort", at_s=10, every_s=30)]
+def _script(duration: float, faults: bool) -> list[Fault]:
+    # Early enough that whoever watches sees it heal, and every stream is live again.
+    first_s = min(duration * 0.4, _FIRST_CUT_S)
+    last_s = max(duration - _FIRST_CUT_S, first_s)
+    script = []
+    while first_s <= last_s and len(script) < _MAX_CUTS:
+        script.append(Fault(kind="abort", at_s=first_s))
+        first_s += _CUT_EVERY_S
     if faults:
         script += [
             Fault(kind="drop", channel="trades", probability=0.01),
@@ -107,7 +113,7 @@ def _script(duration: float | None, faults: bool) -> list[Fault]:
 
 
 async def _demo(
-    duration: float | None, folder: Path, seed: int, faults: bool, quiet: bool
+    duration: float, folder: Path, seed: int, faults: bool, quiet: bool
 ) -> dict[str, Any]:
     registry = PluginRegistry()
     adapter = registry.default_sink()
@@ -140,6 +146,9 @@ async def _demo(
                 "one, e.g. 'pip install tapeline-okx'"
             )
         await manager.start()
+        if not quiet:
+            names = ", ".join(venue.name for venue in venues)
+            say(f"simulated {names}: {duration:g} s, or stop earlier with Ctrl-C")
         view = LiveView(manager, venues=[venue.name for venue in venues], quiet=quiet)
         with anyio.move_on_after(duration):
             async with anyio.create_task_group() as tasks:

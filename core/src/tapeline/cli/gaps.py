@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from tapeline.cli.output import guarded, print_json
+from tapeline.cli.output import guarded, print_json, say
+from tapeline.cli.tables import Cell, show_rows
 from tapeline.model import datetime_from_ns
 from tapeline.plugins import PluginRegistry
+
+_HEAD = ("stream", "ids", "from", "to", "cause", "state", "recovered")
 
 
 def gaps(
@@ -35,20 +36,22 @@ def gaps(
         states[state] = states.get(state, 0) + 1
     if as_json:
         print_json({"gaps": rows, "states": states})
-        return
-    table = Table("stream", "ids", "from", "to", "cause", "state", "recovered")
-    for row in rows:
-        ids = "" if row["from_id"] is None else f"{row['from_id']}..{row['to_id']}"
-        table.add_row(
-            f"{row['exchange']}:{row['market']}:{row['symbol']}:{row['data_type']}",
-            ids,
-            _time(row["from_ns"]),
-            _time(row["to_ns"]),
-            str(row["cause"]),
-            str(row["state"]),
-            str(row["recovered_count"]),
-        )
-    Console().print(table)
+    elif rows:
+        show_rows(_HEAD, [_cells(row) for row in rows])
+    else:
+        say("no gaps")
+
+
+def _cells(row: dict[str, object]) -> list[Cell]:
+    return [
+        f"{row['exchange']}:{row['market']}:{row['symbol']}:{row['data_type']}",
+        "" if row["from_id"] is None else f"{row['from_id']}..{row['to_id']}",
+        _time(row["from_ns"]),
+        _time(row["to_ns"]),
+        str(row["cause"]),
+        str(row["state"]),
+        str(row["recovered_count"]),
+    ]
 
 
 def _time(ns: object) -> str:

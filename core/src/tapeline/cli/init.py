@@ -29,9 +29,16 @@ def init(
                 f"expected a new file, found {target} there already; "
                 "name another one, or remove it first"
             ) from None
+        except FileNotFoundError:
+            folder = target.parent
+            raise UsageError(
+                f"expected a folder to write {target.name} in, found none at {folder}; "
+                f"make it first, e.g. 'mkdir -p {folder}'"
+            ) from None
         except OSError as error:
             raise UsageError(
-                f"expected to write {target}, found: {error.strerror}"
+                f"expected to write {target}, found: {error.strerror}; "
+                "name a file that can be written"
             ) from error
         say(f"wrote {target}; next: tapeline check {target}")
 

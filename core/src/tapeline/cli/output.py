@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -11,6 +12,7 @@ import msgspec
 import typer
 
 from tapeline.errors import ConfigError, PluginError, TapelineError, UsageError
+from tapeline.logs import mask
 
 DONE = 0
 FAILED = 1
@@ -49,9 +51,9 @@ def exit_code(error: TapelineError) -> int:
 
 
 def fail(error: TapelineError) -> NoReturn:
-    """End the command with the error's sentence and code."""
+    """End the command with the error's sentence and code; --debug adds where."""
     if Debug.on:
-        raise error
+        warn(mask("".join(traceback.format_exception(error)).rstrip()))
     warn(f"tapeline: {error}")
     raise typer.Exit(exit_code(error))
 
@@ -64,14 +66,12 @@ def guarded(work: Callable[[], Result]) -> Result:
         fail(error)
     except BaseExceptionGroup as group:
         first = _first(group)
-        if Debug.on or not isinstance(first, (TapelineError, OSError)):
+        if not isinstance(first, (TapelineError, OSError)):
             raise
         if isinstance(first, TapelineError):
             fail(first)
         _fail_os(first)
     except OSError as error:
-        if Debug.on:
-            raise
         _fail_os(error)
 
 
@@ -87,6 +87,8 @@ def _backend_options() -> dict[str, Any]:
 
 
 def _fail_os(error: OSError) -> NoReturn:
+    if Debug.on:
+        warn(mask("".join(traceback.format_exception(error)).rstrip()))
     what = error.strerror or str(error)
     where = f" ({error.filename})" if error.filename else ""
     warn(f"tapeline: the system refused: {what}{where}")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tapeline.cli.output import guarded, print_json
+from tapeline.cli.tables import Cell, show_rows
 from tapeline.plugins import PluginRegistry
+
+_HEAD = ("plugin", "distribution", "state", "offers", "reason")
 
 
 def plugins(
@@ -26,17 +27,19 @@ def plugins(
         if as_json:
             print_json({"plugins": [record.as_dict() for record in records]})
             return
-        table = Table("plugin", "distribution", "state", "offers", "reason")
+        rows: list[list[Cell]] = []
         for record in records:
             offers = [exchange.name for exchange in record.exchanges]
             offers += [sink.name for sink in record.sinks]
-            table.add_row(
-                record.name,
-                f"{record.distribution} {record.version}",
-                str(record.state.value),
-                ", ".join(offers),
-                record.reason,
+            rows.append(
+                [
+                    record.name,
+                    f"{record.distribution} {record.version}",
+                    str(record.state.value),
+                    ", ".join(offers),
+                    record.reason,
+                ]
             )
-        Console().print(table)
+        show_rows(_HEAD, rows)
 
     guarded(work)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from tapeline.cli.output import FAILED, guarded, print_json, say
-from tapeline.errors import UsageError
+from tapeline.cli.tables import Cell, show_rows
 from tapeline.plugins import PluginRegistry
-from tapeline.runtime import Accounts, audit
+from tapeline.runtime import (
+    Accounts,
+    JournalAccount,
+    StreamAccount,
+    audit,
+    compare_with_journal,
+)
+
+_HEAD = ("stream", "covered", "stored", "in gaps", "lost", "twice")
+_WITH_LEDGER = ("invented", "altered")
+_AROUND = ("outside", "uncovered", "")
 
 
 def verify(
@@ -30,41 +39,75 @@ def verify(
     ] = False,
 ) -> None:
     """Check that inside coverage every trade is stored once or in a recorded gap."""
+    ledgers = ledger or []
 
-    def work() -> Accounts:
-        if data_dir is not None and not data_dir.is_dir():
-            raise UsageError(f"expected a data folder, found none at {data_dir}")
+    def work() -> tuple[Accounts, JournalAccount]:
         reader = PluginRegistry().open_reader(database)
         try:
-            return audit(reader, ledger or ())
+            journal = compare_with_journal(reader, data_dir)
+            return audit(reader, ledgers), journal
         finally:
             reader.close()
 
-    accounts = guarded(work)
+    accounts, journal = guarded(work)
+    found = hints(accounts, journal, bool(ledgers))
     if as_json:
-        print_json(accounts.as_dict())
+        print_json({**accounts.as_dict(), **journal.as_dict(), "hints": found})
     else:
-        show_accounts(accounts)
+        show_accounts(accounts, with_ledger=bool(ledgers))
+        for hint in found:
+            say(hint)
     if not accounts.ok:
         raise typer.Exit(FAILED)
 
 
-def show_accounts(accounts: Accounts) -> None:
-    """Print *accounts* as a table."""
-    table = Table("stream", "covered", "stored", "in gaps", "lost", "twice", "")
-    for stream in accounts.streams:
-        lost = stream.unaccounted if stream.lost is None else stream.lost
-        table.add_row(
-            ":".join(stream.name),
-            f"{stream.covered:,}",
-            f"{stream.stored:,}",
-            f"{stream.in_gaps:,}",
-            f"{lost:,}",
-            f"{stream.stored_twice:,}",
-            "ok" if stream.ok else "NOT OK",
+def hints(
+    accounts: Accounts, journal: JournalAccount, with_ledger: bool
+) -> Sequence[str]:
+    """What a reader of *accounts* should know beside them, as sentences."""
+    found: list[str] = []
+    if with_ledger and accounts.total("trades") and not accounts.total("matched"):
+        found.append(
+            "no stored trade is one of the ledger's: is it the ledger of another run?"
         )
-    Console().print(table)
+    if journal.foreign:
+        found.append(
+            f"nothing of journal {journal.journal_id} is in this database: is it the "
+            "data folder of another run?"
+        )
+    if journal.waiting:
+        found.append(
+            f"{journal.waiting} rows of the journal are not in this database yet; "
+            "'tapeline run' brings them"
+        )
+    return found
+
+
+def show_accounts(accounts: Accounts, *, with_ledger: bool = False) -> None:
+    """Print *accounts* as a table."""
+    if not accounts.streams:
+        say("no streams of trades")
+    else:
+        head = (*_HEAD, *(_WITH_LEDGER if with_ledger else ()), *_AROUND)
+        show_rows(head, [_cells(stream, with_ledger) for stream in accounts.streams])
     for stream in accounts.streams:
         for example in stream.examples[:5]:
             say(f"{':'.join(stream.name)}: {example}")
     say("every trade is accounted for" if accounts.ok else "NOT everything is there")
+
+
+def _cells(stream: StreamAccount, with_ledger: bool) -> list[Cell]:
+    lost = stream.unaccounted if stream.lost is None else stream.lost
+    cells: list[Cell] = [
+        ":".join(stream.name),
+        stream.covered,
+        stream.stored,
+        stream.in_gaps,
+        lost,
+        stream.stored_twice,
+    ]
+    if with_ledger:
+        unknown = stream.emitted is None
+        cells.append("unknown" if unknown else stream.invented or 0)
+        cells.append("unknown" if unknown else stream.altered or 0)
+    return [*cells, stream.outside, stream.uncovered, "ok" if stream.ok else "NOT OK"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -19,7 +19,7 @@ from tapeline.collectors.callbacks import (
 )
 from tapeline.collectors.validation import validate_ohlcv_data
 from tapeline.config import Defaults
-from tapeline.errors import DataValidationError
+from tapeline.errors import DataValidationError, TapelineError
 from tapeline.logs import ConditionalLogger
 from tapeline.model import (
     CollectorStatus,
@@ -31,6 +31,7 @@ from tapeline.model import (
 from tapeline.runtime import Backoff, current_seams
 
 _STOP_TIMEOUT_S = 10.0
+_RESTARTS = 5
 
 
 class BaseDataCollector(abc.ABC):
@@ -82,6 +83,9 @@ class BaseDataCollector(abc.ABC):
         self._callback_errors = CallbackErrors()
         self._pending_changes: set[asyncio.Task[None]] = set()
         self._should_be_running = False
+        self._publish: Callable[[Sequence[MarketDataPoint]], None] | None = None
+        self._restarting = False
+        self._turn: anyio.Lock | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop_event: anyio.Event | None = None
         self._seams = current_seams()
@@ -149,6 +153,10 @@ class BaseDataCollector(abc.ABC):
         Returns:
             False on failure; ``get_status()['statistics']['last_error']`` says why.
         """
+        async with self._one_at_a_time():
+            return await self._start()
+
+    async def _start(self) -> bool:
         if self._owner is not None and not self._owner.done():
             self._log_warning(f"{self.component_name} runs already")
             return True
@@ -170,6 +178,10 @@ class BaseDataCollector(abc.ABC):
 
     async def stop(self, force: bool = False) -> None:
         """End collecting; with *force* nothing is waited for longer than needed."""
+        async with self._one_at_a_time():
+            await self._stop(force)
+
+    async def _stop(self, force: bool = False) -> None:
         self._should_be_running = False
         owner = self._owner
         if owner is None and self.status is CollectorStatus.STOPPED:
@@ -190,12 +202,23 @@ class BaseDataCollector(abc.ABC):
 
     async def restart(self) -> bool:
         """Stop and start again; counted in the statistics."""
-        self.status = CollectorStatus.RESTARTING
-        self._restarts += 1
-        self._last_restart_wall_ns = self._seams.clock.wall_ns()
-        self._log_info(f"restarting {self.component_name}")
-        await self.stop()
-        return await self.start()
+        async with self._one_at_a_time():
+            self.status = CollectorStatus.RESTARTING
+            self._restarts += 1
+            self._last_restart_wall_ns = self._seams.clock.wall_ns()
+            self._log_info(f"restarting {self.component_name}")
+            self._restarting = True
+            try:
+                await self._stop()
+                return await self._start()
+            finally:
+                self._restarting = False
+
+    def _one_at_a_time(self) -> anyio.Lock:
+        """Starts and stops of one collector never overlap."""
+        if self._turn is None:
+            self._turn = anyio.Lock()
+        return self._turn
 
     async def _open(self) -> bool:
         try:
@@ -208,7 +231,7 @@ class BaseDataCollector(abc.ABC):
                 self._remember("subscribe_to_data() returned False")
                 return False
         except Exception as error:  # a supervisor: a subclass may raise anything
-            self._remember(str(error) or type(error).__name__, error)
+            self._remember(_text(error), error)
             return False
         self._heartbeat_ns = self._seams.clock.monotonic_ns()
         return True
@@ -232,18 +255,26 @@ class BaseDataCollector(abc.ABC):
                 self._log_warning(f"skipped bad data: {error}")
             except OSError as error:
                 # ConnectionError and TimeoutError are OSErrors.
-                self._remember(str(error) or type(error).__name__, error)
+                self._remember(_text(error), error)
                 self.status = CollectorStatus.ERROR
-                if not await self._handle_connection_error():
+                if not await self._recover():
                     scope.cancel()
                     return
                 self.status = CollectorStatus.RUNNING
             except Exception as error:  # a supervisor: anything else restarts
-                self._remember(str(error) or type(error).__name__, error)
+                self._remember(_text(error), error)
                 if not self.auto_restart or not await self._reopen():
                     self.status = CollectorStatus.ERROR
                     scope.cancel()
                     return
+
+    async def _recover(self) -> bool:
+        """``_handle_connection_error``, which a subclass may have replaced."""
+        try:
+            return await self._handle_connection_error()
+        except Exception as error:  # a supervisor: a subclass may raise anything
+            self._remember(_text(error), error)
+            return self.auto_restart and await self._reopen()
 
     async def _handle_connection_error(self) -> bool:
         """Reconnect until it works; False to give up (a subclass may decide)."""
@@ -267,15 +298,21 @@ class BaseDataCollector(abc.ABC):
         return False
 
     async def _reopen(self) -> bool:
-        self.status = CollectorStatus.RESTARTING
-        self._restarts += 1
-        self._last_restart_wall_ns = self._seams.clock.wall_ns()
-        await self._close_quietly()
-        await self._seams.clock.sleep(self._backoff.next_delay_s())
-        if not await self._open():
+        """Start over after an unexpected error, up to five times in a row."""
+        self._restarting = True
+        try:
+            for _ in range(_RESTARTS):
+                self.status = CollectorStatus.RESTARTING
+                self._restarts += 1
+                self._last_restart_wall_ns = self._seams.clock.wall_ns()
+                await self._close_quietly()
+                await self._seams.clock.sleep(self._backoff.next_delay_s())
+                if await self._open():
+                    self.status = CollectorStatus.RUNNING
+                    return True
             return False
-        self.status = CollectorStatus.RUNNING
-        return True
+        finally:
+            self._restarting = False
 
     def _new_backoff(self) -> Backoff:
         return Backoff(self._seams.random, first_cap_s=self._defaults.reconnect_delay_s)
@@ -295,6 +332,12 @@ class BaseDataCollector(abc.ABC):
             exc_info=error is not None and not isinstance(error, OSError),
         )
 
+    def publish_to(
+        self, publish: Callable[[Sequence[MarketDataPoint]], None] | None
+    ) -> None:
+        """Where points go besides the callbacks; a manager with sinks sets it."""
+        self._publish = publish
+
     # -- callbacks --------------------------------------------------------------
 
     def add_data_callback(self, data_type: DataType | str, callback: Callback) -> None:
@@ -312,8 +355,13 @@ class BaseDataCollector(abc.ABC):
             callbacks.remove(callback)
 
     async def _notify_callbacks(self, data_point: MarketDataPoint) -> None:
-        """Give *data_point* to its callbacks; one that raises hurts nobody else."""
+        """Give *data_point* to its callbacks; one that raises hurts nobody else.
+
+        In a manager with sinks it is stored as well.
+        """
         self._count_point()
+        if self._publish is not None:
+            self._publish([data_point])
         for callback in tuple(self._data_callbacks.get(data_point.data_type, ())):
             try:
                 if is_async(callback):
@@ -472,6 +520,15 @@ class BaseDataCollector(abc.ABC):
 
     def _log_critical(self, message: str, exc_info: bool = False) -> None:
         self._log.critical(message, exc_info=exc_info)
+
+
+def _text(error: BaseException) -> str:
+    """The error for people: its sentence, with its kind where that says little."""
+    sentence = str(error)
+    if isinstance(error, TapelineError) and sentence:
+        return sentence
+    kind = type(error).__name__
+    return f"{kind}: {sentence}" if sentence else kind
 
 
 def _iso(wall_ns: int | None) -> str | None:

@@ -13,8 +13,13 @@ from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, SinkSettings
 
 
-def build_manager(config: TapelineConfig, registry: PluginRegistry) -> CollectorManager:
+def build_manager(
+    config: TapelineConfig, registry: PluginRegistry, *, embedded: bool = True
+) -> CollectorManager:
     """The manager that *config* describes, not started yet.
+
+    Args:
+        embedded: see ``CollectorManager``.
 
     Raises:
         PluginError: a plugin that it uses is not active.
@@ -38,6 +43,7 @@ def build_manager(config: TapelineConfig, registry: PluginRegistry) -> Collector
             reconnect_delay_s=config.defaults.reconnect_delay_s,
             max_silence_s=config.defaults.max_silence_duration_s,
         ),
+        embedded=embedded,
     )
     for name, section in config.collectors.items():
         manager.add_collector(

@@ -10,7 +10,7 @@ import anyio
 import attrs
 
 from tapeline.collectors.base import BaseDataCollector
-from tapeline.collectors.callbacks import is_async
+from tapeline.collectors.callbacks import Callback, is_async
 from tapeline.collectors.options import split_custom_params
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
@@ -18,6 +18,9 @@ from tapeline.delivery import LiveConsumer
 from tapeline.errors import TapelineError
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import (
+    ALL_SYMBOLS,
+    FROM_VENUE,
+    Candle,
     CollectorStatus,
     DataType,
     MarketDataPoint,
@@ -96,6 +99,9 @@ class ExchangeCollector(BaseDataCollector):
         self._own_engine = False
         self._feed: Feed | None = None
         self._consumer: LiveConsumer | None = None
+        self._handler: object = None
+        self._received_before = 0
+        self._seen_symbols = set(self.symbols)
 
     def add_sink(self, sink: SinkLike) -> None:
         """Store what this collector receives; before ``start``.
@@ -107,13 +113,23 @@ class ExchangeCollector(BaseDataCollector):
         """
         self._sinks.append(resolve_sink(sink, len(self._sinks)))
 
+    @property
+    def has_sinks(self) -> bool:
+        """Whether sinks were added to this collector itself."""
+        return bool(self._sinks)
+
     def own_sinks(self, *, embedded: bool = True) -> list[SinkSettings]:
         """The sinks that were added to it.
 
         Args:
             embedded: give the embedded database when it has none and needs one.
         """
-        sinks = list(self._sinks)
+        sinks = [
+            attrs.evolve(
+                sink, name=f"{self.component_name}.{sink.name}", only=self._is_own
+            )
+            for sink in self._sinks
+        ]
         needs_store = self.store_raw_data or DataType.CANDLE in self.data_types
         if embedded and not sinks and needs_store:
             sink = default_sink()
@@ -129,6 +145,11 @@ class ExchangeCollector(BaseDataCollector):
         """Use *engine* instead of one of its own; before ``start``."""
         self._engine = engine
         self._own_engine = False
+
+    def detach(self) -> None:
+        """Let go of an engine that is not its own; a later start makes one."""
+        if not self._own_engine:
+            self._engine = None
 
     @property
     def engine(self) -> Engine | None:
@@ -157,8 +178,7 @@ class ExchangeCollector(BaseDataCollector):
             self._engine = self._build_engine()
             self._own_engine = True
         engine = self._engine
-        handler = self._receive_async if self._overrides_notify() else self._receive
-        self._consumer = engine.add_consumer(handler, name=self.component_name)
+        self._listen(engine)
         self._feed = engine.add_feed(self.feed_settings())
         await engine.start()
         return True
@@ -172,7 +192,8 @@ class ExchangeCollector(BaseDataCollector):
             await engine.stop()
             self._engine = None
         if self._feed is not None:
-            engine.remove_feed(self.component_name)
+            self._received_before += self._feed.link.status().frames
+            engine.remove_feed(self.component_name, comes_back=self._restarting)
             self._feed = None
         if self._consumer is not None:
             engine.remove_consumer(self._consumer)
@@ -185,7 +206,9 @@ class ExchangeCollector(BaseDataCollector):
         if self._feed is None:
             return False
         for symbol in symbols:
+            self._seen_symbols.add(symbol)
             self._feed.add_symbol(symbol)
+        self._listen_to_symbols()
         return True
 
     async def unsubscribe_from_data(
@@ -196,6 +219,7 @@ class ExchangeCollector(BaseDataCollector):
             return False
         for symbol in symbols:
             self._feed.remove_symbol(symbol)
+        self._listen_to_symbols()
         return True
 
     async def _process_message(self, message: Any) -> MarketDataPoint | None:
@@ -208,22 +232,59 @@ class ExchangeCollector(BaseDataCollector):
         feed, engine = self._feed, self._engine
         if feed is None or engine is None:
             return
-        if self._own_engine and not engine.running:
-            raise TapelineError(f"the engine stopped: {engine.last_error}")
+        if not engine.running:
+            text = f"the engine stopped: {engine.last_error}"
+            if self._own_engine:
+                raise TapelineError(text)
+            # The manager owns it; until it is started again nothing is collected.
+            self._last_error = text
+            self.status = CollectorStatus.ERROR
+            return
         status = feed.link.status()
-        self._messages_received = status.frames
-        self._reconnect_attempts = status.attempts_in_a_row
+        self._messages_received = self._received_before + status.frames
+        attempts = max(status.attempts_in_a_row, feed.failures)
+        self._reconnect_attempts = attempts
         part = engine.parts.get(self.component_name)
         failed = status.failed or (
             part.last_error if part is not None and part.state == "failed" else ""
         )
-        self._last_error = failed or status.last_error or self._last_error
-        troubled = status.attempts_in_a_row >= self._max_reconnect_attempts
+        unknown = next(iter(feed.unknown_symbols.values()), "")
+        if not feed.wanted and unknown:
+            failed = failed or unknown
+        self._last_error = (
+            failed
+            or (feed.last_error if feed.failures else "")
+            or status.last_error
+            or self._last_error
+        )
+        troubled = attempts >= self._max_reconnect_attempts
         self.status = (
             CollectorStatus.ERROR if failed or troubled else CollectorStatus.RUNNING
         )
 
+    def add_data_callback(self, data_type: DataType | str, callback: Callback) -> None:
+        """Call *callback* (sync or async) with every point of *data_type*."""
+        super().add_data_callback(data_type, callback)
+        if self._consumer is not None and self._engine is not None:
+            self._listen(self._engine)
+
     # -- inside -----------------------------------------------------------------
+
+    def _listen(self, engine: Engine) -> None:
+        """Have the engine call us: directly, or with a task when one must await."""
+        handler = self._receive_async if self._overrides_notify() else self._receive
+        if self._consumer is not None:
+            if self._handler == handler:
+                return
+            engine.remove_consumer(self._consumer)
+        self._handler = handler
+        self._consumer = engine.add_consumer(handler, name=self.component_name)
+        self._listen_to_symbols()
+
+    def _listen_to_symbols(self) -> None:
+        """Others' symbols are not even offered; a balance's symbol is its asset."""
+        if self._consumer is not None and DataType.BALANCE not in self.data_types:
+            self._consumer.symbols = frozenset(self.symbols)
 
     def _keeping_raw(self, config: Any) -> Any:
         """*config* with the adapter told to keep what is to be stored."""
@@ -249,7 +310,7 @@ class ExchangeCollector(BaseDataCollector):
         if not self._is_ours(point):
             return
         self._count_point()
-        for callback in self._data_callbacks.get(point.data_type, ()):
+        for callback in tuple(self._data_callbacks.get(point.data_type, ())):
             try:
                 callback(point)
             except Exception as error:  # a supervisor: a user's callback may raise
@@ -259,13 +320,28 @@ class ExchangeCollector(BaseDataCollector):
         if self._is_ours(point):
             await self._notify_callbacks(point)
 
+    def _is_own(self, record: object) -> bool:
+        """Whether a record of the journal belongs to this collector's streams."""
+        stream = getattr(record, "stream", None)
+        return (
+            stream is not None
+            and stream.exchange == self.exchange_name
+            and stream.market == self.market
+            and (stream.symbol in self._seen_symbols or stream.symbol == ALL_SYMBOLS)
+        )
+
     def _is_ours(self, point: MarketDataPoint) -> bool:
         if point.exchange != self.exchange_name:
             return False
         if point.data_type == DataType.BALANCE:
             return True
         market = getattr(point, "market", self.market)
-        return market == self.market and point.symbol in self.symbols
+        if market != self.market or point.symbol not in self.symbols:
+            return False
+        if isinstance(point, Candle):
+            own = self.venue_timeframes if point.source == FROM_VENUE else None
+            return point.timeframe in (self.timeframes if own is None else own)
+        return True
 
     def _build_engine(self) -> Engine:
         sinks = self.own_sinks()

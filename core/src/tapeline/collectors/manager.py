@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import anyio
 import attrs
 
 from tapeline.collectors.base import BaseDataCollector
@@ -16,8 +17,15 @@ from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, resolve_sink
 from tapeline.errors import UsageError
 from tapeline.logs import ConditionalLogger
-from tapeline.model import CollectorStatus
-from tapeline.runtime import Engine, EngineSettings, current_seams
+from tapeline.model import CollectorStatus, DataType
+from tapeline.runtime import (
+    Engine,
+    EngineSettings,
+    cpu_seconds,
+    current_seams,
+    open_files,
+    rss_bytes,
+)
 
 
 @attrs.define
@@ -37,6 +45,8 @@ class CollectorManager:
         logger: None keeps the manager silent.
         sinks: where all collectors store; see ``ExchangeCollector.add_sink``.
         settings: of the engine, e.g. its data folder.
+        embedded: give the embedded database to collectors that need a sink and have
+            none; False stores nothing then.
     """
 
     def __init__(
@@ -49,6 +59,7 @@ class CollectorManager:
         sinks: Sequence[SinkLike] = (),
         *,
         settings: EngineSettings | None = None,
+        embedded: bool = True,
     ) -> None:
         self.manager_name = manager_name
         self.global_health_check_interval = global_health_check_interval
@@ -58,6 +69,7 @@ class CollectorManager:
         self._seams = current_seams()
         self._sinks = [resolve_sink(sink, number) for number, sink in enumerate(sinks)]
         self._settings = settings
+        self._embedded = embedded
         self._members: dict[str, _Member] = {}
         self._engine: Engine | None = None
         self._running = False
@@ -66,6 +78,9 @@ class CollectorManager:
         self._jobs: set[asyncio.Task[Any]] = set()
         self._last_restart_ns: int | None = None
         self._restart_lock = asyncio.Lock()
+        self._settling: dict[str, asyncio.Lock] = {}
+        self._leaving: dict[str, list[_Member]] = {}
+        self._cpu = (cpu_seconds(), self._seams.clock.monotonic_ns())
 
     # -- membership -------------------------------------------------------------
 
@@ -85,6 +100,7 @@ class CollectorManager:
                     f"expected collector names to differ, found {config.name!r} twice"
                 )
             name = config.name
+            collector.data_types = [_data_type(name) for name in config.data_types]
             collector.auto_restart = config.auto_restart
             collector.health_check_interval = config.health_check_interval
             enabled = config.enabled
@@ -99,10 +115,17 @@ class CollectorManager:
                 collector.auto_restart,
                 collector.health_check_interval,
             )
+        has_sinks = isinstance(collector, ExchangeCollector) and collector.has_sinks
+        if self._running and has_sinks:
+            raise UsageError(
+                f"expected collector {name!r}, which has sinks of its own, to be "
+                "added before the manager starts, found the manager running; "
+                "stop it first, or give the sinks to the manager"
+            )
         collector.component_name = name
         self._members[name] = _Member(collector, config, enabled)
         if self._running and enabled:
-            self._schedule(self._start_member(self._members[name]))
+            self._schedule(self._settle(name))
 
     def remove_collector(self, name: str) -> bool:
         """Stop *name* and forget it; False when there is none of that name."""
@@ -110,7 +133,8 @@ class CollectorManager:
         if member is None:
             return False
         if self._running:
-            self._schedule(member.collector.stop())
+            self._leaving.setdefault(name, []).append(member)
+            self._schedule(self._settle(name))
         return True
 
     def enable_collector(self, name: str) -> bool:
@@ -121,7 +145,7 @@ class CollectorManager:
         if not member.enabled:
             member.enabled = True
             if self._running:
-                self._schedule(self._start_member(member))
+                self._schedule(self._settle(name))
         return True
 
     def disable_collector(self, name: str) -> bool:
@@ -132,7 +156,7 @@ class CollectorManager:
         if member.enabled:
             member.enabled = False
             if self._running:
-                self._schedule(member.collector.stop())
+                self._schedule(self._settle(name))
         return True
 
     # -- life -------------------------------------------------------------------
@@ -152,6 +176,9 @@ class CollectorManager:
             await engine.start()
         except BaseException:
             self._engine = None
+            with anyio.CancelScope(shield=True):
+                # Bounded by the engine's own deadlines.
+                await engine.stop(force=True)
             raise
         self._running = True
         self._started_ns = self._seams.clock.monotonic_ns()
@@ -179,14 +206,14 @@ class CollectorManager:
         if engine is not None:
             await engine.stop()
         await asyncio.gather(
-            *(member.collector.stop() for member in self._members.values())
+            *(self._stop_member(member) for member in self._members.values())
         )
         self._log.info(f"{self.manager_name}: stopped")
 
     async def restart_collector(self, name: str) -> bool:
-        """Restart *name*; False when it is unknown or did not start."""
+        """Restart *name*; False when unknown, disabled, or when it did not start."""
         member = self._members.get(name)
-        if member is None:
+        if member is None or not member.enabled:
             return False
         async with self._restart_lock:
             await self._pause()
@@ -232,6 +259,7 @@ class CollectorManager:
                 "messages_per_second": received / uptime if uptime else 0.0,
                 "uptime_seconds": uptime,
             },
+            "resources": self._resources(),
             "engine": None if self._engine is None else self._engine.status(),
         }
 
@@ -267,7 +295,9 @@ class CollectorManager:
         sinks = list(self._sinks)
         for member in self._members.values():
             if isinstance(member.collector, ExchangeCollector):
-                sinks += member.collector.own_sinks(embedded=not sinks)
+                sinks += member.collector.own_sinks(
+                    embedded=self._embedded and not sinks
+                )
         engine = Engine(
             self._seams,
             self._settings,
@@ -280,9 +310,48 @@ class CollectorManager:
 
     async def _start_member(self, member: _Member) -> bool:
         collector = member.collector
-        if isinstance(collector, ExchangeCollector) and self._engine is not None:
-            collector.attach(self._engine)
+        engine = self._engine
+        if engine is not None and isinstance(collector, ExchangeCollector):
+            collector.attach(engine)
+        elif engine is not None and engine.has_sinks:
+            collector.publish_to(engine.publish)
         return await collector.start()
+
+    async def _stop_member(self, member: _Member) -> None:
+        collector = member.collector
+        await collector.stop()
+        collector.publish_to(None)
+        if isinstance(collector, ExchangeCollector):
+            collector.detach()
+
+    async def _settle(self, name: str) -> None:
+        """Bring *name* to what is wanted of it by now; one at a time for a name."""
+        async with self._settling.setdefault(name, asyncio.Lock()):
+            for old in self._leaving.pop(name, ()):
+                await self._stop_member(old)
+            member = self._members.get(name)
+            if member is None or not self._running:
+                return
+            running = member.collector.status is not CollectorStatus.STOPPED
+            if member.enabled and not running:
+                await self._start_member(member)
+            elif running and not member.enabled:
+                await self._stop_member(member)
+
+    def _resources(self) -> dict[str, Any]:
+        engine = self._engine
+        cpu_s, now_ns = cpu_seconds(), self._seams.clock.monotonic_ns()
+        before_s, before_ns = self._cpu
+        self._cpu = (cpu_s, now_ns)
+        passed_s = (now_ns - before_ns) / 1e9
+        return {
+            "cpu_seconds": cpu_s,
+            "cpu_percent": 100 * (cpu_s - before_s) / passed_s if passed_s > 0 else 0.0,
+            "rss_bytes": rss_bytes(),
+            "open_files": open_files(),
+            "sockets": 0 if engine is None else engine.open_sockets(),
+            "queue_bytes": 0 if engine is None else engine.queue_bytes(),
+        }
 
     async def _pause(self) -> None:
         now = self._seams.clock.monotonic_ns()
@@ -315,6 +384,13 @@ class CollectorManager:
         if not self._running or self._started_ns is None:
             return None
         return (self._seams.clock.monotonic_ns() - self._started_ns) / 1e9
+
+
+def _data_type(name: str) -> DataType | str:
+    try:
+        return DataType(name)
+    except ValueError:
+        return name
 
 
 def _check(collector: BaseDataCollector, config: CollectorConfig) -> None:

@@ -107,6 +107,20 @@ class _Table:
             span.min_ns = ns
         return index
 
+    def note_gap(self, gap: Gap) -> int:
+        """Count a gap, with the ids that it says are missing."""
+        times = [ns for ns in (gap.from_ns, gap.to_ns) if ns is not None]
+        index = 0
+        for ns in times or [gap.detected_ns]:
+            index = self.note(GAP, gap.stream, ns)
+        span = self.spans[index, GAP]
+        span.count -= max(0, len(times) - 1)
+        if gap.state != CLOSED and gap.from_id is not None and gap.to_id is not None:
+            span.runs = merge_runs(
+                [*span.runs, (gap.from_id, gap.to_id)], MAX_RUNS_PER_ROW
+            )
+        return index
+
     def headers(self, keys: Sequence[Row]) -> list[Row]:
         """Everything noted, as ``spans.Spans`` reads it; *keys* are the streams."""
         rows: list[Row] = []
@@ -118,7 +132,9 @@ class _Table:
                 (keys[index], TRADE, span.count, runs, span.min_ns, span.max_ns)
             )
         for (index, kind), span in self.spans.items():
-            rows.append((keys[index], kind, span.count, (), span.min_ns, span.max_ns))
+            rows.append(
+                (keys[index], kind, span.count, span.runs, span.min_ns, span.max_ns)
+            )
         return rows
 
 
@@ -270,7 +286,7 @@ def _ohlcv_row(record: Any, table: _Table) -> Row:
 def _gap_row(record: Any, table: _Table) -> Row:
     return (
         GAP,
-        table.note(GAP, record.stream, record.detected_ns),
+        table.note_gap(record),
         record.gap_id,
         record.revision,
         record.from_id,

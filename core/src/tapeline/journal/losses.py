@@ -59,6 +59,26 @@ class Loss:
             loss.keep(part.facts.values())
         return loss
 
+    def gaps(self, detected_ns: int) -> list[Gap]:
+        """What the sink is told instead of the rows.
+
+        Of trimmed rows only a summary is left, without their facts, so their ids
+        are one range; else the facts say what is missing between the runs.
+        """
+        if self.cause in (LATE_SINK, RESTORED):
+            return self.spans.whole_gaps(
+                cause=self.cause,
+                sink=self.sink,
+                detected_ns=detected_ns,
+                after=self.after,
+            )
+        return self.spans.gaps(
+            cause=self.cause,
+            sink=self.sink,
+            detected_ns=detected_ns,
+            revision=self.revision,
+        )
+
     def encoded_facts(self) -> bytes:
         """The facts as a payload."""
         return encode(list(self.facts.values()))[1]
@@ -86,11 +106,6 @@ def told_part(losses: Sequence[Loss], detected_ns: int) -> Part:
     """What the sink is given in place of all the rows in *losses*, in order."""
     records: list[Record] = []
     for loss in losses:
-        records += loss.spans.gaps(
-            cause=loss.cause,
-            sink=loss.sink,
-            detected_ns=detected_ns,
-            revision=loss.revision,
-        )
+        records += loss.gaps(detected_ns)
         records += loss.facts.values()
     return Part(losses[-1].position, tuple(records))

@@ -90,7 +90,8 @@ class Span:
     """Records of one kind of one stream.
 
     Args:
-        runs: id intervals of trades, in order; empty for other kinds.
+        runs: id intervals of trades, in order; of gaps those that were still
+            missing; empty for other kinds.
         min_ns, max_ns: exchange time, nanoseconds UTC.
     """
 
@@ -161,39 +162,109 @@ class Spans:
         )
 
     def gaps(
-        self, *, cause: str, sink: str, detected_ns: int, revision: int = 1
+        self,
+        *,
+        cause: str,
+        sink: str,
+        detected_ns: int,
+        revision: int = 1,
+        with_facts: bool = False,
     ) -> list[Gap]:
         """One gap per id interval of trades, and per span of all else.
 
         The same loss gives the same ``gap_id`` whenever it is told again.
+
+        Args:
+            with_facts: for the ids of gaps too, because their rows are lost with
+                the rest.
         """
         gaps: list[Gap] = []
         for stream, span in self.items():
-            if span.kind in _WITHOUT_GAP:
+            told = with_facts and span.kind == GAP and span.runs
+            if span.kind in _WITHOUT_GAP and not told:
                 continue
-            about = stream
-            if span.kind == CANDLE and stream.data_type != DataType.CANDLE:
-                about = attrs.evolve(stream, data_type="candle", id_kind="")
-            runs: Sequence[tuple[int | None, int | None]]
-            runs = span.runs or [(None, None)]
-            for first_id, last_id in runs:
+            about = _about(stream, span.kind)
+            for first_id, last_id in span.runs or [(None, None)]:
                 start = span.min_ns if first_id is None else first_id
+                gap_id = loss_id(sink, cause, span.kind, about, start)
+                ids = first_id, last_id
+                times = span.min_ns, span.max_ns
                 gaps.append(
-                    Gap(
-                        stream=about,
-                        gap_id=loss_id(sink, cause, span.kind, about, start),
-                        revision=revision,
-                        from_id=first_id,
-                        to_id=last_id,
-                        from_ns=span.min_ns,
-                        to_ns=span.max_ns,
-                        cause=cause,
-                        detected_ns=detected_ns,
-                        state=UNRECOVERABLE,
-                        for_sink=sink,
-                    )
+                    _gap(about, gap_id, revision, ids, times, cause, sink, detected_ns)
                 )
         return gaps
+
+    def whole_gaps(
+        self, *, cause: str, sink: str, detected_ns: int, after: int
+    ) -> list[Gap]:
+        """One gap per stream and kind, from the first to the last of all.
+
+        For a sink that gets none of it. Between the id intervals lie gaps whose
+        rows it does not get either, so nothing in between is left out: the ids may
+        be more than are missing, never less.
+
+        Args:
+            after: where the loss begins; the same loss has the same ``gap_id``.
+        """
+        whole: dict[tuple[Subscription, int], Span] = {}
+        for stream, span in self.items():
+            kind = TRADE if span.kind == GAP else span.kind
+            if kind in _WITHOUT_GAP or (span.kind == GAP and not span.runs):
+                continue
+            about = _about(stream, kind)
+            known = whole.get((about, kind))
+            runs = span.runs[:1] + span.runs[-1:]
+            if known is None:
+                whole[about, kind] = Span(kind, 0, runs, span.min_ns, span.max_ns)
+                continue
+            known.runs = merge_runs([*known.runs, *runs], 1)
+            known.min_ns = min(known.min_ns, span.min_ns)
+            known.max_ns = max(known.max_ns, span.max_ns)
+        return [
+            _gap(
+                stream,
+                loss_id(sink, cause, kind, stream, after),
+                1,
+                (span.first_id, span.last_id),
+                (span.min_ns, span.max_ns),
+                cause,
+                sink,
+                detected_ns,
+            )
+            for (stream, kind), span in whole.items()
+        ]
+
+
+def _about(stream: Subscription, kind: int) -> Subscription:
+    """The stream of which a span of *kind* says that something is missing."""
+    if kind == CANDLE and stream.data_type != DataType.CANDLE:
+        return attrs.evolve(stream, data_type="candle", id_kind="")
+    return stream
+
+
+def _gap(
+    stream: Subscription,
+    gap_id: int,
+    revision: int,
+    ids: tuple[int | None, int | None],
+    times: tuple[int, int],
+    cause: str,
+    sink: str,
+    detected_ns: int,
+) -> Gap:
+    return Gap(
+        stream=stream,
+        gap_id=gap_id,
+        revision=revision,
+        from_id=ids[0],
+        to_id=ids[1],
+        from_ns=times[0],
+        to_ns=times[1],
+        cause=cause,
+        detected_ns=detected_ns,
+        state=UNRECOVERABLE,
+        for_sink=sink,
+    )
 
 
 def has_facts(headers: bytes) -> bool:

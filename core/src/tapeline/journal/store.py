@@ -282,7 +282,9 @@ class Store:
         self.damaged_rows += 1
         spans = Spans()
         spans.add(row[5])
-        gaps: Sequence[Record] = spans.gaps(cause=DAMAGE, sink="", detected_ns=row[2])
+        gaps: Sequence[Record] = spans.gaps(
+            cause=DAMAGE, sink="", detected_ns=row[2], with_facts=True
+        )
         return StoredPart(row[0], nbytes, gaps, damaged=True)
 
     def _meta(self) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Dial:
         compression: whether to offer permessage-deflate.
         costs: budget name → units, e.g. ``{"connects": 1}``.
         max_age_s: rotate before the socket is this old; None for no limit.
+        private: whether an account is spoken of on it; its frames are not recorded.
     """
 
     url: str
@@ -47,6 +48,7 @@ class Dial:
     compression: bool = False
     costs: Mapping[str, int] = attrs.field(factory=dict)
     max_age_s: float | None = None
+    private: bool = False
 
 
 SUBSCRIBE = "subscribe"

@@ -26,7 +26,8 @@ class Gap:
         from_ns, to_ns: exchange time around it; None while not known.
         cause: ``id-hole``, ``id-reset``, ``disconnect``, ``downtime``, ``stall``,
             ``rotation``, ``shed``, ``quarantine``, ``quota``, ``damage``,
-            ``restored``, ``late-sink``, ``replay``, ``never-issued``.
+            ``restored``, ``late-sink``, ``replay``, ``never-issued``,
+            ``beyond-reach``.
         state: ``open``, ``backfilling``, ``closed`` or ``unrecoverable``.
         recovered_count: ids found again so far.
         for_sink: name of the only sink it is about; empty for all.

@@ -6,6 +6,11 @@ from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
 from tapeline.runtime.feed import Feed, wanted_streams
 from tapeline.runtime.instruments import fetch_instruments
 from tapeline.runtime.pipeline import Output, Pipeline, StreamState
+from tapeline.runtime.journal_check import (
+    JournalAccount,
+    SinkPosition,
+    compare_with_journal,
+)
 from tapeline.runtime.recorder import Recorder, RecorderSettings
 from tapeline.runtime.recordings import (
     RecordedFrame,
@@ -14,6 +19,7 @@ from tapeline.runtime.recordings import (
     read_recording,
 )
 from tapeline.runtime.replay import ReplayReport, replay
+from tapeline.runtime.resources import cpu_seconds, open_files, rss_bytes
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import Supervised, Supervisor
 from tapeline.runtime.system import current_seams, system_seams, use_seams
@@ -26,12 +32,14 @@ __all__ = [
     "EngineSettings",
     "Feed",
     "FeedSettings",
+    "JournalAccount",
     "Output",
     "Pipeline",
     "RecordedFrame",
     "Recorder",
     "RecorderSettings",
     "ReplayReport",
+    "SinkPosition",
     "SinkSettings",
     "StreamAccount",
     "StreamState",
@@ -40,12 +48,16 @@ __all__ = [
     "ThreadExecutor",
     "ThreadWorker",
     "audit",
+    "compare_with_journal",
+    "cpu_seconds",
     "current_seams",
     "fetch_instruments",
     "fingerprint",
     "merge_recordings",
+    "open_files",
     "read_recording",
     "replay",
+    "rss_bytes",
     "system_seams",
     "use_seams",
     "wanted_streams",

@@ -36,6 +36,12 @@ class StreamAccount:
         lost: with a ledger: fills made, covered, neither stored nor recorded.
         invented: with a ledger: stored ids that the venue never made.
         altered: with a ledger: stored trades that differ from their fills.
+        matched: with a ledger: stored trades that equal their fills.
+        first_id, last_id: of everything stored, inside coverage or not.
+        outside: stored ids outside coverage.
+        uncovered: ids between *first_id* and *last_id* that nobody followed: neither
+            covered nor stored nor recorded as missing. They are no failure, but
+            whatever the venue made there is not known here.
     """
 
     name: StreamName
@@ -52,6 +58,11 @@ class StreamAccount:
     lost: int | None = None
     invented: int | None = None
     altered: int | None = None
+    matched: int | None = None
+    first_id: int | None = None
+    last_id: int | None = None
+    outside: int = 0
+    uncovered: int = 0
     examples: list[str] = attrs.field(factory=list)
 
     @property
@@ -87,6 +98,11 @@ class StreamAccount:
             "lost": self.lost,
             "invented": self.invented,
             "altered": self.altered,
+            "matched": self.matched,
+            "first_id": self.first_id,
+            "last_id": self.last_id,
+            "outside": self.outside,
+            "uncovered": self.uncovered,
             "examples": self.examples[:5],
         }
 
@@ -208,3 +224,19 @@ def _settle(stream: StreamRecords) -> None:
                     f"ids {hole_first}..{hole_last}: {missing} neither stored nor "
                     "in a gap"
                 )
+    _look_around(stream)
+
+
+def _look_around(stream: StreamRecords) -> None:
+    """Count what is stored outside coverage, and what nobody followed."""
+    account, stored = stream.account, stream.stored
+    account.outside = stored.total - account.stored
+    intervals = list(stored)
+    if not intervals:
+        return
+    account.first_id, account.last_id = intervals[0][0], intervals[-1][1]
+    for first, last in stream.covered.gaps(account.first_id, account.last_id):
+        for hole_first, hole_last in stored.gaps(first, last):
+            recorded = stream.gaps.count(hole_first, hole_last)
+            recorded += stream.never_issued.count(hole_first, hole_last)
+            account.uncovered += hole_last - hole_first + 1 - recorded

@@ -14,7 +14,8 @@ from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.supervision import Supervised, Supervisor
-from tapeline.runtime.watcher import Known, Watcher, WatchSettings
+from tapeline.runtime.watch_settings import Known, WatchSettings
+from tapeline.runtime.watcher import Watcher
 from tapeline.seams import Seams
 from tapeline.transport import Backoff, LinkStatus
 

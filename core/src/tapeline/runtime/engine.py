@@ -36,10 +36,11 @@ from tapeline.runtime.caretaker import Caretaker
 from tapeline.runtime.checkpoints import load_state, save_state
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
+from tapeline.runtime.own_sink import OwnSink
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import Supervised, Supervisor
-from tapeline.runtime.watcher import Known
+from tapeline.runtime.watch_settings import Known
 from tapeline.seams import Seams
 from tapeline.transport import (
     Backoff,
@@ -90,6 +91,7 @@ class Engine:
             book_sample_ns=int(self.settings.book_sample_s * 10**9),
             book_depth=self.settings.book_depth,
         )
+        self.pipeline.wanted_elsewhere = self._wanted
         self.journal: JournalLike | None = None
         self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
         self._caretakers: dict[str, Caretaker] = {}
@@ -178,12 +180,15 @@ class Engine:
                 raw=settings.store_raw,
             )
 
-        feed = Feed(settings, link, instruments, register)
+        feed = Feed(settings, link, instruments, register, self.seams)
         self.feeds[settings.name] = feed
         self.parts[settings.name] = Supervised(f"collector {settings.name}")
         if self._tasks is not None and not self._stop.is_set():
             self._start_feed(self._tasks, feed)
         return feed
+
+    def _wanted(self, subscription: Subscription) -> bool:
+        return any(feed.owns(subscription) for feed in self.feeds.values())
 
     def _start_feed(self, tasks: anyio.abc.TaskGroup, feed: Feed) -> None:
         caretaker = Caretaker(
@@ -198,15 +203,21 @@ class Engine:
         tasks.start_soon(self._run_feed, feed)
         tasks.start_soon(caretaker.run)
 
-    def remove_feed(self, name: str) -> bool:
-        """Stop collecting for *name* without touching others; False if unknown."""
+    def remove_feed(self, name: str, *, comes_back: bool = False) -> bool:
+        """Stop collecting for *name* without touching others; False if unknown.
+
+        Args:
+            comes_back: its streams stay wanted, so what is missed is a downtime.
+        """
         feed = self.feeds.pop(name, None)
         if feed is None:
             return False
-        feed.link.want(())
-        feed.link.request_stop()
-        if name in self._scopes and not feed.instruments_loaded:
-            self._scopes[name].cancel()
+        feed.removed = True
+        if not comes_back:
+            feed.link.want(())
+        scope = self._scopes.pop(name, None)
+        if self._tasks is not None and scope is not None:
+            self._tasks.start_soon(self._close_feed, feed, scope)
         self.parts.pop(name, None)
         caretaker = self._caretakers.pop(name, None)
         if caretaker is not None:
@@ -267,7 +278,8 @@ class Engine:
     async def _own(self, ready: asyncio.Future[None]) -> None:
         try:
             await self._live(ready)
-        except Exception as error:  # the owner task: nobody above it could see this
+        except Exception as group:  # the owner task: nobody above it could see this
+            error = _only(group)
             self.last_error = str(error) or type(error).__name__
             if ready.done():
                 logger.exception("engine stopped: %s", self.last_error)
@@ -350,6 +362,8 @@ class Engine:
                 data_dir=self._data_dir,
             )
             built = sink.adapter.sink(sink.config, context)
+            if sink.only is not None:
+                built = OwnSink(built, sink.only)
             accepts = (
                 sink.data_types if sink.data_types is not None else sink.adapter.accepts
             )
@@ -398,6 +412,12 @@ class Engine:
             await supervisor.run(part, feed.run)
         if self._scopes.get(name) is scope:
             del self._scopes[name]
+
+    async def _close_feed(self, feed: Feed, scope: anyio.CancelScope) -> None:
+        """Let the sockets of a removed feed close, then end whatever is left."""
+        with anyio.move_on_after(_CLOSE_TIMEOUT_S):
+            await feed.link.stop()
+        scope.cancel()
 
     async def _heal_rest(self) -> None:
         """Fill what is missing to the last: sockets are closed, REST still answers."""
@@ -511,9 +531,31 @@ class Engine:
 
     def _changed(self, change: StatusChange) -> None:
         for observer in self.observers:
-            observer(change)
+            # A supervisor: an observer that raises must not end what it observes.
+            try:
+                observer(change)
+            except Exception:
+                logger.exception("an observer of status changes raised")
 
     # -- status -----------------------------------------------------------------
+
+    @property
+    def has_sinks(self) -> bool:
+        """Whether anything is stored."""
+        return bool(self._sinks)
+
+    def open_sockets(self) -> int:
+        """Sockets to venues that are open now."""
+        return sum(
+            socket.state == "open"
+            for feed in self.feeds.values()
+            for socket in feed.link.status().sockets
+        )
+
+    def queue_bytes(self) -> int:
+        """Bytes that wait in memory: for the journal, and for live consumers."""
+        waiting = 0 if self.journal is None else self.journal.pending_bytes
+        return waiting + int(str(self.live.statistics()["queued_bytes"]))
 
     def link_status(self, name: str) -> LinkStatus:
         """How the link of feed *name* is, with the health of each of its streams."""
@@ -543,6 +585,13 @@ class Engine:
             "inbox": {"items": len(self.inbox.items), "peak": self.inbox.peak},
             "heartbeat_age_s": (moment.monotonic_ns - self.heartbeat_ns) / 1e9,
         }
+
+
+def _only(error: Exception) -> Exception:
+    """The one error inside nested groups of one; else *error* itself."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def _stream_of(record: Record) -> Subscription | None:

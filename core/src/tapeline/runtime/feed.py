@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from tapeline.errors import TapelineError, UnknownSymbol
+from tapeline.errors import TapelineError, TransportError, UnknownSymbol
 from tapeline.model import (
     ALL_SYMBOLS,
     Channel,
@@ -16,12 +16,15 @@ from tapeline.model import (
     Subscription,
 )
 from tapeline.runtime.settings import FeedSettings
-from tapeline.transport import ExchangeLink
+from tapeline.seams import Seams
+from tapeline.transport import Backoff, ExchangeLink, RequestRefused
 
 GONE = "gone"
 """State of an instrument that the venue lists no more."""
 
 Register = Callable[[Subscription, Channel], object]
+
+_INSTRUMENTS_DEADLINE_S = 10.0
 
 logger = logging.getLogger("tapeline.feed")
 
@@ -90,6 +93,7 @@ class Feed:
         link: ExchangeLink,
         instruments: dict[tuple[str, str], Instrument],
         register: Register,
+        seams: Seams,
     ) -> None:
         self.settings = settings
         self.link = link
@@ -97,8 +101,13 @@ class Feed:
         self.unknown_symbols: dict[str, str] = {}
         self.wanted: dict[Subscription, Channel] = {}
         self.instruments_loaded = False
+        self.removed = False
+        self.failures = 0
+        self.last_error = ""
         self._instruments = instruments
         self._register = register
+        self._clock = seams.clock
+        self._random = seams.random
 
     def add_symbol(self, symbol: str) -> None:
         """Want *symbol* too; takes effect at once when running."""
@@ -115,12 +124,48 @@ class Feed:
 
     async def run(self) -> None:
         """Load instruments, want the streams, keep the link alive; until cancelled."""
-        found = await self.link.load_instruments(self.settings.market)
-        for instrument in found:
-            self._instruments[instrument.key] = instrument
-        self.instruments_loaded = True
+        if self.removed:
+            return
+        if not self.instruments_loaded:
+            await self._load_instruments()
         self._want()
         await self.link.run()
+
+    def owns(self, stream: Subscription) -> bool:
+        """Whether *stream* is one of this collector's."""
+        return stream in self.wanted
+
+    async def _load_instruments(self) -> None:
+        """Ask until the venue answers: transport is tried for ever.
+
+        Raises:
+            RequestRefused: the venue will not answer us at all.
+        """
+        backoff = Backoff(self._random)
+        while True:
+            try:
+                found = await self.link.load_instruments(
+                    self.settings.market, _INSTRUMENTS_DEADLINE_S
+                )
+            except RequestRefused:
+                raise
+            except TransportError as error:
+                self.failures += 1
+                self.last_error = str(error)
+                if self.failures & (self.failures - 1) == 0:
+                    logger.warning(
+                        "collector %s: no instruments yet, %d tries: %s",
+                        self.settings.name,
+                        self.failures,
+                        error,
+                    )
+                await self._clock.sleep(backoff.next_delay_s())
+                continue
+            self.failures = 0
+            for instrument in found:
+                self._instruments[instrument.key] = instrument
+            self.instruments_loaded = True
+            return
 
     def instrument(self, subscription: Subscription) -> Instrument | None:
         """What the venue last said of a stream's instrument; None if unknown."""
@@ -144,7 +189,7 @@ class Feed:
             self._want()
 
     def _want(self) -> None:
-        if not self.instruments_loaded:
+        if not self.instruments_loaded or self.removed:
             return
         self.unknown_symbols.clear()
         known: list[str] = []

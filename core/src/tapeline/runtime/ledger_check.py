@@ -82,7 +82,7 @@ def compare_with_ledgers(
 ) -> None:
     """Fill in what the accounts of *streams* can only say with *ledgers*.
 
-    Exchanges of which no ledger is given stay as they are.
+    Exchanges of which no ledger is given stay as they are: their figures are None.
     """
     made: dict[StreamName, list[LedgerLine]] = {}
     for line in read_ledger_lines(ledgers):
@@ -95,6 +95,7 @@ def compare_with_ledgers(
             continue
         lines = made.get(name, [])
         stream.account.invented = stream.account.altered = 0
+        stream.account.matched = 0
         if all(row["id_kind"] == _FILL for row in stream.rows):
             _compare_by_id(stream, lines)
         else:
@@ -129,6 +130,8 @@ def _compare_row(
     same_side = all(part.side == row["side"] for part in parts)
     if size != row["size"] or not same_price or not same_side:
         _altered(account, row["trade_id"])
+    else:
+        account.matched = (account.matched or 0) + 1
 
 
 def _compare_by_moment(stream: StreamRecords, lines: Sequence[LedgerLine]) -> None:
@@ -144,6 +147,8 @@ def _compare_by_moment(stream: StreamRecords, lines: Sequence[LedgerLine]) -> No
     for moment, own in stored.items():
         if moment not in made:
             _invented(account, own.fills, f"at {moment[0]}")
+        elif made[moment] == own:
+            account.matched = (account.matched or 0) + 1
     account.emitted = account.lost = 0
     inside = _windows(stream)
     for moment, theirs in made.items():

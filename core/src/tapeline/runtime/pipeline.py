@@ -6,6 +6,7 @@ collectors, a rotation, redundancy) is counted once: first in wins.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.transport import Item, StreamDropped, StreamLost, StreamOpened
+
+logger = logging.getLogger("tapeline.pipeline")
 
 _encode_raw = msgspec.json.Encoder().encode
 
@@ -104,6 +107,8 @@ class Pipeline:
         self.streams: dict[Subscription, StreamState] = {}
         self.saved_candles: dict[Subscription, bytes] = {}
         self.later: list[Trade | Candle] = []
+        self.wanted_elsewhere: Callable[[Subscription], bool] = lambda _: False
+        self.failures = 0
         self.unknown = 0
         self.shedding = False
         self.shed = 0
@@ -175,10 +180,14 @@ class Pipeline:
         handlers = self._handlers
         for item in items:
             handler = handlers.get(type(item))
-            if handler is None:
-                self._other(item)
-            else:
-                handler(item)
+            # A supervisor: one item that cannot be handled must not cost the rest.
+            try:
+                if handler is None:
+                    self._other(item)
+                else:
+                    handler(item)
+            except Exception:
+                self._failed(item)
         return out
 
     def advance(self, now_ns: int) -> Output:
@@ -266,6 +275,8 @@ class Pipeline:
             self.unknown += 1
             return
         state.received += 1
+        if len(state.sources) > 1 and _is_repeat(event, state.last):
+            return
         out = self._out
         if self.shedding:
             self.shed += 1
@@ -303,6 +314,9 @@ class Pipeline:
             self.unknown += 1
             return None
         state.received += 1
+        several = len(state.sources) > 1 and state.book is None
+        if several and _is_repeat(event, state.last):
+            return None
         out = self._out
         if self.shedding:
             self.shed += 1
@@ -348,9 +362,34 @@ class Pipeline:
 
     def _dropped(self, mark: StreamDropped) -> None:
         state = self.streams.get(mark.subscription)
-        if state is not None:
-            state.sources.clear()
+        if state is None:
+            return
+        state.sources.difference_update(mark.connections)
+        if state.sources:
+            # Another collector's connection carries it on.
+            return
+        if self.wanted_elsewhere(mark.subscription):
+            self.ledger.lost(mark.subscription, "disconnect", mark.at_ns)
+        else:
             self.ledger.dropped(mark.subscription, mark.at_ns, self._out.journal)
+
+    def _failed(self, item: Item) -> None:
+        """Count and log an item that raised; what is known of it is a gap."""
+        self.failures += 1
+        if self.failures & (self.failures - 1) == 0:
+            logger.exception(
+                "a %s could not be handled (%d so far)",
+                type(item).__name__,
+                self.failures,
+            )
+        if isinstance(item, Trade) and item.stream in self.streams:
+            self.ledger.quarantined(
+                item.stream,
+                item.first_id,
+                item.last_id,
+                self._now_ns,
+                self._out.journal,
+            )
 
     def _malformed(self, mark: Malformed) -> None:
         stream = mark.subscription
@@ -378,6 +417,15 @@ class Pipeline:
             )
         self._out.live.append(item)
         self._out.journal.append(item)
+
+
+def _is_repeat(event: Any, last: Any) -> bool:
+    """Whether *event* came over another connection already; *last* is the newest."""
+    if last is None or type(event) is not type(last):
+        return False
+    if event.exchange_ns != last.exchange_ns:
+        return bool(event.exchange_ns < last.exchange_ns)
+    return bool(attrs.evolve(event, received_ns=last.received_ns) == last)
 
 
 def _raw_message(event: Any) -> RawMessage:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from tapeline.hookspecs import ExchangeAdapter, SinkAdapter
+from tapeline.model import Record
 
 
 @attrs.frozen
@@ -39,12 +40,17 @@ class FeedSettings:
 
 @attrs.frozen
 class SinkSettings:
-    """One sink: its adapter, its options and what it takes (None for all)."""
+    """One sink: its adapter, its options and what it takes (None for all).
+
+    Args:
+        only: says which records it gets; None for all.
+    """
 
     name: str
     adapter: SinkAdapter
     config: Any
     data_types: Sequence[str] | None = None
+    only: Callable[[Record], bool] | None = None
 
 
 @attrs.frozen

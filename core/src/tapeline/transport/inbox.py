@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import anyio
 import attrs
@@ -41,10 +41,15 @@ class StreamLost:
 
 @attrs.frozen
 class StreamDropped:
-    """A stream is not wanted any more and was let go on purpose."""
+    """A stream is not wanted any more and was let go on purpose.
+
+    Args:
+        connections: those of this link that carried it; another link may go on.
+    """
 
     subscription: Subscription
     at_ns: int
+    connections: Collection[int] = ()
 
 
 Mark = StreamOpened | StreamLost | StreamDropped | Rejected | Malformed | RawMessage

@@ -89,6 +89,10 @@ class Line:
         for connection in self._connections():
             connection.want(self._wanted)
 
+    def connections(self) -> set[int]:
+        """Numbers of the connections that may still carry something."""
+        return {one.number for one in (*self._connections(), *self._retired)}
+
     def drop(self, reason: str, cause: str) -> None:
         """End the present connection; another one is dialed."""
         if self._current is not None:

@@ -110,19 +110,22 @@ class ExchangeLink:
             if subscription not in self._packer
         }
         touched: set[int] = set()
-        gone: list[Subscription] = []
+        gone: dict[Subscription, Collection[int]] = {}
         for subscription in list(self._packer):
             if subscription not in desired:
                 packed = self._packer.remove(subscription)
+                gone[subscription] = ()
                 if packed is not None:
                     touched.add(packed.number)
-                gone.append(subscription)
+                    if packed.number in self._lines:
+                        gone[subscription] = self._lines[packed.number].connections()
         for subscription, route in routes.items():
             touched.add(self._packer.add(subscription, route).number)
         for number in sorted(touched):
             self._apply(number)
-        for subscription in gone:
-            self._inbox.put(StreamDropped(subscription, self._clock.wall_ns()))
+        at_ns = self._clock.wall_ns()
+        for subscription, connections in gone.items():
+            self._inbox.put(StreamDropped(subscription, at_ns, connections))
 
     def resync(self, subscription: Subscription) -> None:
         """Let the session start *subscription* afresh: its book chain broke."""

@@ -123,6 +123,7 @@ class AccountSession(SessionBase):
             keepalive=Keepalive(self._config.ping_interval_s),
             costs={rest.CONNECTS: 1, rest.SPOT_WEIGHT: CONNECT_WEIGHT},
             max_age_s=MAX_AGE_S,
+            private=True,
         )
 
     @hookimpl

@@ -61,12 +61,14 @@ class TradeBackfill:
     gap: Gap
     from_id: int
     to_id: int
+    _given: int = attrs.field(init=False)
     _next_id: int = attrs.field(init=False)
     _stale: int = attrs.field(default=0, init=False)
     _done: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._next_id = max(0, self.from_id - 1)
+        self._given = self.from_id - 1
+        self._next_id = max(0, self._given)
 
     def next(self) -> Fetch | None:
         """The next page; None when the gap's upper end was reached."""
@@ -108,13 +110,14 @@ class TradeBackfill:
             return self._no_progress(())
         oldest = min(trade.first_id for trade in trades)
         newest = max(trade.last_id for trade in trades)
-        wanted = [t for t in trades if self.from_id <= t.last_id <= self.to_id]
+        # the row that joins pages was given out with the page before
+        wanted = [t for t in trades if self._given < t.last_id <= self.to_id]
         if newest >= self.to_id:
             self._done = True
         elif newest <= self._next_id:
             return self._no_progress(wanted)
         self._stale = 0
-        self._next_id = newest
+        self._next_id = self._given = newest
         if None in read:
             # an unusable row may be any of these ids: nothing is proven
             return BackfillPage(wanted)

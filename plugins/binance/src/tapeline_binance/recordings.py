@@ -85,7 +85,10 @@ _decode_kline = msgspec.json.Decoder(_Kline).decode
 
 def family_in_url(url: str) -> str | None:
     """The exchange behind a recorded address; None when it does not tell."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
     host = parts.hostname or ""
     for mark, family in _HOSTS:
         if mark in host:
@@ -204,10 +207,13 @@ def recorded_streams(
             return []
     try:
         frame = _decode_frame(text.encode("utf-8", "surrogatepass"))
-        known = family_in_url(url) if url else None
     except UNDECODABLE:
         return []
+    known = family_in_url(url)
     if frame.method == "SUBSCRIBE" and isinstance(frame.params, list):
+        if known is None and url and urlsplit(url).path in ("/stream", "/ws"):
+            # a simulator or a relay: futures have other paths there
+            known = SPOT
         if known is None:
             # the data that follows tells what the request does not
             return []

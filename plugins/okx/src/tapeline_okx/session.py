@@ -111,6 +111,7 @@ class OkxSession(SessionBase):
             self._config.ws_base + PATHS.get(self._route.name, PATHS[PUBLIC]),
             keepalive=Keepalive(self._config.ping_interval_s, text="ping"),
             costs={"connects": 1},
+            private=self._route.private,
         )
 
     @hookimpl
