@@ -13,7 +13,14 @@ nox.options.sessions = ["lint", "typing", "tests", "alone", "each"]
 
 CORE = "core"
 SQL = "sinks/sql"
-MEMBERS = [CORE, "plugins/okx", "plugins/binance", SQL, "sinks/sqlite", "sinks/callbacks"]
+MEMBERS = [
+    CORE,
+    "plugins/okx",
+    "plugins/binance",
+    SQL,
+    "sinks/sqlite",
+    "sinks/callbacks",
+]
 TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112", "trustme>=1.2"]
 # What a member needs besides core, from this repository.
 NEEDS = {
@@ -51,16 +58,17 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, with everything installed."""
-    session.install("build>=1.2", "hatchling>=1.26", *TEST_TOOLS, *editable(*MEMBERS))
-    session.run("pytest", *session.posargs)
+    """What needs everything installed; ``alone`` and ``each`` run the other tests."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    whole = ["tests/integration", "tests/packaging"]
+    session.run("pytest", *(session.posargs or whole))
 
 
 @nox.session
 def alone(session: nox.Session) -> None:
     """Core's tests with no plugin installed."""
     session.install(*TEST_TOOLS, *editable(CORE))
-    session.run("pytest", "tests/core", *session.posargs)
+    session.run("pytest", *(session.posargs or ["tests/core"]))
 
 
 @nox.session
@@ -68,13 +76,13 @@ def alone(session: nox.Session) -> None:
 def each(session: nox.Session, member: str) -> None:
     """A plugin's tests with only core and that plugin installed."""
     session.install(*TEST_TOOLS, *editable(CORE, *NEEDS[member], member))
-    session.run("pytest", f"tests/{member}", *session.posargs)
+    session.run("pytest", *(session.posargs or [f"tests/{member}"]))
 
 
 @nox.session(python=PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """All tests on every supported Python that is installed here."""
-    session.install("build>=1.2", "hatchling>=1.26", *TEST_TOOLS, *editable(*MEMBERS))
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
     session.run("pytest", *session.posargs)
 
 
