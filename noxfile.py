@@ -21,7 +21,7 @@ MEMBERS = [
     "sinks/sqlite",
     "sinks/callbacks",
 ]
-TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112", "trustme>=1.2"]
+TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112"]
 # What a member needs besides core, from this repository.
 NEEDS = {
     "plugins/okx": [],
@@ -50,7 +50,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """``mypy --strict`` over sources and tests."""
-    session.install("mypy>=1.14", "nox", *TEST_TOOLS, *editable(*MEMBERS))
+    session.install("mypy>=1.14", *TEST_TOOLS, *editable(*MEMBERS))
     # One run a tree: test modules of equal name live in different folders.
     session.run("mypy", *[f"{member}/src" for member in MEMBERS], "benchmarks")
     session.run("mypy", "tests", "--explicit-package-bases", "--namespace-packages")

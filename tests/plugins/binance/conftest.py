@@ -300,8 +300,15 @@ def kline() -> Callable[..., dict[str, Any]]:
     return make
 
 
-CHANNELS = ("aggTrade", "trade", "depth@100ms", "depth20@100ms", "ticker")
-CHANNELS += ("bookTicker", "kline_1m")
+CHANNELS: tuple[str, ...] = (
+    "aggTrade",
+    "trade",
+    "depth@100ms",
+    "depth20@100ms",
+    "ticker",
+    "bookTicker",
+    "kline_1m",
+)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from tapeline.model import (
     Response,
     Rotate,
 )
+from tapeline_binance.signing import signed_params
 
 MS = 10**6
 
@@ -70,6 +72,21 @@ def test_the_subscription_is_signed_as_the_vector_says(account: Any, now: Any) -
     }
     assert send.purpose == "login"
     assert "test-key" not in repr(send)
+
+
+def test_what_is_signed_is_sorted_by_name(adapter: Any, keys: Any) -> None:
+    config = adapter.config(**keys)
+    params: list[dict[str, object]] = [{"recvWindow": 9, "zeta": 1, "alpha": 2}]
+    params.append({"alpha": 2, "zeta": 1, "recvWindow": 9})
+    one, other = (signed_params(config, each, 10**18) for each in params)
+    assert one["signature"] == other["signature"]
+    assert one["signature"] == (
+        hmac.new(
+            b"test-secret",
+            b"alpha=2&apiKey=test-key&recvWindow=9&timestamp=1000000000000&zeta=1",
+            "sha256",
+        ).hexdigest()
+    )
 
 
 def test_it_lives_on_the_websocket_api(account: Any, adapter: Any, keys: Any) -> None:

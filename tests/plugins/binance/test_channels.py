@@ -265,7 +265,7 @@ def test_data_shows_which_exchange_it_came_from(
 def test_a_pair_member_marks_coin_margined_unless_the_event_says_otherwise(
     adapter: Any,
 ) -> None:
-    event = {"e": "bookTicker", "s": "BTCUSD_PERP", "ps": "BTCUSD"}
+    event: dict[str, Any] = {"e": "bookTicker", "s": "BTCUSD_PERP", "ps": "BTCUSD"}
     assert shown(adapter, event) == ["binance:swap:BTC-USD:bookTicker"]
     event = {"e": "depthUpdate", "s": "BTCUSDT", "ps": "BTCUSDT", "st": 1, "pu": 1}
     assert shown(adapter, event) == ["binance:swap:BTC-USDT:depth@100ms"]

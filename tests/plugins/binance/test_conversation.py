@@ -186,7 +186,8 @@ def test_a_book_of_changes_is_the_venues_book(
     found.do(found.session.subscribe([stream], found.now))
     found.run(20)
     book = LocalBook(stream)
-    changes = [book.apply(e) for e in found.items if isinstance(e, MarketDataPoint)]
+    events = [e for e in found.items if isinstance(e, BookDelta | BookSnapshot)]
+    changes = [book.apply(event) for event in events]
     assert BookChange.BROKEN not in changes
     assert book.valid
     found.venue.habits = Habits()

@@ -23,6 +23,7 @@ from tapeline.model import (
     Rotate,
     Send,
     Trade,
+    decimal_levels,
 )
 
 KNOWN = (MarketDataPoint, Malformed, Acked, Rejected, Closing, Rotate, Send, Fetch)
@@ -341,7 +342,7 @@ def test_frames_with_a_byte_changed_never_raise(
             assert item.price > 0
             assert item.size > 0
         if isinstance(item, BookDelta | BookSnapshot):
-            for price, size in [*item.data["bids"], *item.data["asks"]]:
+            for price, size in [*decimal_levels(item.bids), *decimal_levels(item.asks)]:
                 assert price > 0
                 assert size >= 0
 

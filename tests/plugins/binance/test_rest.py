@@ -230,7 +230,8 @@ def test_the_clock_is_read(adapter: Any, respond: Any) -> None:
     assert adapter.read_server_time(respond({"serverTime": 1565246363776})) == (
         1565246363776 * 10**6
     )
-    for body in ({}, [], {"serverTime": "x"}, {"serverTime": -1}, b"x"):
+    bodies: list[Any] = [{}, [], {"serverTime": "x"}, {"serverTime": -1}, b"x"]
+    for body in bodies:
         with pytest.raises(DataValidationError):
             adapter.read_server_time(respond(body))
 
@@ -289,12 +290,11 @@ def test_regions_without_futures_say_so(
 ) -> None:
     config = adapter.config(region=region)
     adapter.route(config, None, streams("aggTrade"))
-    for call in (
-        lambda: adapter.instruments(config, "swap"),
-        lambda: adapter.route(config, None, streams("aggTrade", "BTC-USDT", "swap")),
-    ):
-        with pytest.raises(ConfigError, match="expected a region with USDⓈ-M futures"):
-            call()
+    sentence = "expected a region with USDⓈ-M futures"
+    with pytest.raises(ConfigError, match=sentence):
+        adapter.instruments(config, "swap")
+    with pytest.raises(ConfigError, match=sentence):
+        adapter.route(config, None, streams("aggTrade", "BTC-USDT", "swap"))
 
 
 def test_the_us_exchange_gets_a_careful_weight(adapter: Any) -> None:

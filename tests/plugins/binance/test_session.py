@@ -130,7 +130,7 @@ def test_errors_nested_and_flat_are_asked_again_in_halves(
         open_sends += [r for r in replies if isinstance(r, Send)]
         rejected += [r for r in replies if isinstance(r, Rejected)]
         acked += [r.subscription for r in replies if isinstance(r, Acked)]
-    expected = Rejected(wanted[3], "2", FLAT["msg"], permanent=True)
+    expected = Rejected(wanted[3], "2", str(FLAT["msg"]), permanent=True)
     assert rejected == [expected]
     assert set(acked) == set(wanted) - {wanted[3]}
 
@@ -309,7 +309,8 @@ def test_an_impossible_id_does_not_hold_a_book_up_for_ever(
     connection.answer(snapshot_fetch(connection, stream), SNAPSHOT)
     connection.parse(wrap("btcusdt@depth@100ms", depth(U=161, u=2**62)))
     (fetch,) = connection.session.resync(stream, now(1.0))
-    seconds, given = 1.0, []
+    seconds = 1.0
+    given: list[Any] = []
     while not given:
         given = connection.answer(fetch, SNAPSHOT, seconds)
         seconds += 10.0
@@ -353,6 +354,18 @@ def test_an_answer_for_a_stream_that_left_is_dropped(
     assert connection.answer(Fetch(fetch.request, tag="no-such"), SNAPSHOT) == []
 
 
+def test_a_book_that_was_to_end_begins_afresh(
+    connect: Any, streams: Any, wrap: Any, depth: Any
+) -> None:
+    stream = streams("depth@100ms")
+    connection = connect(stream)
+    connection.answer(snapshot_fetch(connection, stream), SNAPSHOT)
+    connection.session.unsubscribe([stream], None)
+    (fetch,) = connection.acknowledge(*connection.subscribe(stream))[1:]
+    (book,) = connection.answer(fetch, SNAPSHOT)
+    assert isinstance(book, BookSnapshot)
+
+
 def test_a_book_nobody_follows_yet_is_subscribed_by_a_resync(
     connect: Any, streams: Any, now: Any
 ) -> None:
@@ -371,7 +384,8 @@ def test_partial_depth_needs_no_snapshot(connect: Any, streams: Any, now: Any) -
 
 
 def row(open_ms: int, **changes: Any) -> list[Any]:
-    values = dict(enumerate([open_ms, "1", "4", "0.5", "2", "10", open_ms + 59_999]))
+    first = [open_ms, "1", "4", "0.5", "2", "10", open_ms + 59_999]
+    values: dict[Any, Any] = dict(enumerate(first))
     values |= {7: "20.5", 8: 7, 9: "4", 10: "8", 11: "0"}
     return list({**values, **changes}.values())
 

@@ -42,7 +42,7 @@ from tapeline_binance import rest
 from tapeline_binance.config import BinanceConfig
 from tapeline_binance.errors import CLOSE_CODES, PERMANENT_LOGIN_CODES
 from tapeline_binance.numbers import NotPlain, plain_decimal
-from tapeline_binance.readers import sample
+from tapeline_binance.reader import sample
 from tapeline_binance.session import MAX_AGE_S, REASON_LENGTH, SHUTDOWN
 from tapeline_binance.signing import signed_params
 from tapeline_binance.wire import UNDECODABLE, AnyTime, decode_any, ns_of

@@ -1,12 +1,7 @@
-"""Readers: one for each stream of a session.
-
-A reader's fast way takes a whole combined frame and gives its event, or None when
-anything is unusual. The careful way takes one object and says what is wrong with it.
-"""
+"""Readers for the streams of every data type but balances."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -18,7 +13,6 @@ from tapeline.model import (
     BookDelta,
     Continuity,
     DataType,
-    Malformed,
     Market,
     MarketDataPoint,
     Subscription,
@@ -38,13 +32,17 @@ from tapeline_binance.messages import (
     trade_from,
 )
 from tapeline_binance.numbers import PLAIN, NotPlain, known_decimal, learn_decimal
+from tapeline_binance.reader import (
+    Item,
+    Reader,
+    ReaderSettings,
+    no_fast_way,
+)
 from tapeline_binance.seeds import Seed
 from tapeline_binance.wire import (
     MAX_FILLS,
-    MAX_ID,
     MAX_MS,
     MS,
-    UNDECODABLE,
     Unusable,
     decode_agg_trade,
     decode_agg_trade_frame,
@@ -66,113 +64,12 @@ from tapeline_binance.wire import (
     prove_partial_frame,
 )
 
-Item = MarketDataPoint | Malformed
-Fast = Callable[[bytes, int], list[Item] | None]
-
-SAMPLE_BYTES = 200
-
 _UNUSUAL = (ValueError, RecursionError, ArithmeticError, NotPlain, Unusable)
 
 _TradeDraft = draft_of(Trade)
 _Ticker = quick_constructor(Ticker)
 
-_FIELD = re.compile(r"(?:\$\.|field `)(\w+)")
-_TRADE_REASONS = {
-    "p": "price",
-    "q": "size",
-    "a": "id",
-    "t": "id",
-    "f": "count",
-    "l": "count",
-    "m": "side",
-    "T": "time",
-}
-_BOOK_REASONS = {
-    "b": "level",
-    "a": "level",
-    "bids": "level",
-    "asks": "level",
-    "U": "sequence",
-    "u": "sequence",
-    "pu": "sequence",
-    "lastUpdateId": "sequence",
-    "E": "time",
-    "T": "time",
-}
-_REASONS = {
-    DataType.TRADE.value: _TRADE_REASONS,
-    DataType.ORDERBOOK.value: _BOOK_REASONS,
-}
-
-
-def sample(frame: bytes) -> str:
-    """The beginning of *frame* as text."""
-    return bytes(frame[:SAMPLE_BYTES]).decode("utf-8", "replace")
-
-
-def _no_fast_way(frame: bytes, received_ns: int) -> None:
-    return None
-
-
-@attrs.frozen
-class ReaderSettings:
-    """What readers are to give.
-
-    Args:
-        raw: keep Binance's own object in every event.
-        forming: also candles that are not final yet, with rising revisions.
-    """
-
-    raw: bool = False
-    forming: bool = False
-
-
 _DEFAULTS = ReaderSettings()
-
-
-@attrs.frozen
-class Reader:
-    """Reads the events of one stream.
-
-    Args:
-        item: one object; None for nothing to give.
-        fast: the event of a combined frame, or None when anything is unusual.
-        identified_by: the key of the id in objects of trades; empty otherwise.
-        seed: of a book of changes.
-    """
-
-    stream: Subscription
-    item: Callable[[bytes, int], MarketDataPoint | None]
-    fast: Fast = _no_fast_way
-    identified_by: str = ""
-    seed: Seed | None = None
-
-    def careful(self, item: bytes, received_ns: int) -> list[Item]:
-        """Read one object; what cannot be used comes as ``Malformed``."""
-        try:
-            event = self.item(item, received_ns)
-        except Unusable as error:
-            return [self._malformed(error.reason, item)]
-        except UNDECODABLE as error:
-            match = _FIELD.search(str(error))
-            reasons = _REASONS.get(self.stream.data_type, {})
-            reason = reasons.get(match[1], "field") if match else "field"
-            return [self._malformed(reason, item)]
-        return [] if event is None else [event]
-
-    def _malformed(self, reason: str, item: bytes) -> Malformed:
-        found = self._identity(item) if self.identified_by else None
-        return Malformed(reason, sample(item), self.stream, found, found)
-
-    def _identity(self, item: bytes) -> int | None:
-        """The id of a trade that is otherwise unusable."""
-        try:
-            value = decode_any(item)[self.identified_by]
-        except (*UNDECODABLE, KeyError, TypeError):
-            return None
-        if type(value) is not int or not 0 <= value <= MAX_ID:
-            return None
-        return value
 
 
 def _agg_trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -214,7 +111,7 @@ def _agg_trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         kept = decode_any(raw) if keep.raw else None
         return agg_trade_from(row, stream, received_ns, LIVE, kept)
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast, "a")
+    return Reader(stream, item, no_fast_way if keep.raw else fast, "a")
 
 
 def _fill_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -255,7 +152,7 @@ def _fill_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         kept = decode_any(raw) if keep.raw else None
         return trade_from(row, stream, received_ns, LIVE, kept)
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast, "t")
+    return Reader(stream, item, no_fast_way if keep.raw else fast, "t")
 
 
 def _trade_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -289,7 +186,7 @@ def _proven_reader(
         kept = decode_any(raw) if keep.raw else None
         return make(decode(raw), prove(raw), stream, received_ns, kept)
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+    return Reader(stream, item, no_fast_way if keep.raw else fast)
 
 
 def _ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -307,7 +204,7 @@ def _ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         kept = decode_any(raw) if keep.raw else None
         return ticker_from(decode_ticker(raw), stream, received_ns, kept)
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+    return Reader(stream, item, no_fast_way if keep.raw else fast)
 
 
 def _book_ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -353,7 +250,7 @@ def _book_ticker_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         kept = decode_any(raw) if keep.raw else None
         return book_ticker_from(decode_book_ticker(raw), stream, received_ns, kept)
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast)
+    return Reader(stream, item, no_fast_way if keep.raw else fast)
 
 
 def _partial_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
@@ -398,7 +295,7 @@ def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         seed.note(delta)
         return delta
 
-    return Reader(stream, item, _no_fast_way if keep.raw else fast, seed=seed)
+    return Reader(stream, item, no_fast_way if keep.raw else fast, seed=seed)
 
 
 def _book_reader(stream: Subscription, keep: ReaderSettings) -> Reader:

@@ -230,7 +230,7 @@ def recorded_streams(
             return []
         symbol = frame.stream.partition("@")[0].upper()
         return _named(frame.stream, _family_in_event(event, symbol), listed)
-    if frame.e in _BALANCE_EVENTS or bytes(frame.event):
+    if frame.e in _BALANCE_EVENTS or bytes(frame.event).startswith(b"{"):
         channel = CHANNELS[BALANCES].channel
         return [build_subscription(Market.SPOT.value, ALL_SYMBOLS, channel)]
     return _unwrapped(config, frame, url, listed)

@@ -6,9 +6,8 @@ https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import attrs
 import msgspec
 
 from tapeline.clock import Now
@@ -19,7 +18,6 @@ from tapeline.model import (
     Acked,
     Action,
     Closing,
-    Continuity,
     DataType,
     Dial,
     Fetch,
@@ -36,29 +34,15 @@ from tapeline.model import (
     Tick,
 )
 from tapeline_binance import rest
-from tapeline_binance.backfill import trade_in
-from tapeline_binance.books import partial_from
-from tapeline_binance.channels import (
-    CHANNELS,
-    FUTURES_MARKET,
-    FUTURES_PUBLIC,
-    family_of,
-    stream_name_of,
-)
+from tapeline_binance.answers import candles_in, is_page_of, snapshot_in, trades_in
+from tapeline_binance.channels import FUTURES_MARKET, FUTURES_PUBLIC, stream_name_of
 from tapeline_binance.config import COINM, SPOT, USDM, BinanceConfig
 from tapeline_binance.errors import CLOSE_CODES, UNKNOWN_WS_ERROR, WS_ERRORS
-from tapeline_binance.messages import rest_candle_from
-from tapeline_binance.readers import Fast, Reader, ReaderSettings, build_reader, sample
+from tapeline_binance.reader import ReaderSettings, sample
 from tapeline_binance.requests import Request, Requests
-from tapeline_binance.wire import (
-    UNDECODABLE,
-    Envelope,
-    Unusable,
-    decode_any,
-    decode_envelope,
-    decode_partial,
-    prove_partial,
-)
+from tapeline_binance.seeds import Seed
+from tapeline_binance.streams import Stream, Streams
+from tapeline_binance.wire import UNDECODABLE, Envelope, decode_envelope
 
 Out = MarketDataPoint | Acked | Rejected | Closing | Malformed | Action
 
@@ -77,43 +61,6 @@ _FAMILY_OF_ROUTE = {
 }
 _PATH_OF_ROUTE = {FUTURES_PUBLIC: "/public", FUTURES_MARKET: "/market"}
 
-RawKey = tuple[str, str]
-"""``(event, symbol)``: what tells the stream of an event without a wrapper."""
-
-
-@attrs.frozen
-class _Stream:
-    """What this socket carries.
-
-    Args:
-        head: bytes of its combined frames up to the first comma.
-        raw_key: of its events when they come without a wrapper; None when those do
-            not tell.
-    """
-
-    name: str
-    subscription: Subscription
-    reader: Reader
-    head: bytes
-    raw_key: RawKey | None
-
-
-def _raw_key(subscription: Subscription, name: str) -> RawKey | None:
-    symbol = name.partition("@")[0].upper()
-    event = subscription.channel
-    if subscription.data_type == DataType.CANDLE.value:
-        event = f"kline {subscription.timeframe}"
-    elif event == "ticker":
-        event = "24hrTicker"
-    elif subscription.data_type == DataType.ORDERBOOK.value:
-        row = CHANNELS[event]
-        if row.channel.continuity is Continuity.SNAPSHOT:
-            family = family_of(subscription.market, subscription.symbol)
-            if family == SPOT:
-                return None
-        event = "depthUpdate"
-    return event, symbol
-
 
 class BinanceSession(SessionBase):
     """Speaks on one of Binance's stream sockets; *route* says which."""
@@ -126,14 +73,11 @@ class BinanceSession(SessionBase):
         self._route = route
         family = _FAMILY_OF_ROUTE.get(route.name, SPOT)
         self._family = family
-        self._settings = ReaderSettings(config.keep_raw, config.forming_candles)
         frames = rest.SPOT_FRAMES if family == SPOT else rest.FUTURES_FRAMES
         self._requests = Requests(frames)
-        self._fast: dict[bytes, Fast] = {}
-        self._streams: dict[str, _Stream] = {}
-        self._raw: dict[RawKey, _Stream] = {}
-        self._leaving: set[str] = set()
-        self._left: set[str] = set()
+        settings = ReaderSettings(config.keep_raw, config.forming_candles)
+        self._streams = Streams(settings)
+        self._fast = self._streams.fast
         self._fetches: dict[str, str] = {}
         self._fetch_count = 0
         self._counters: Counter[str] = Counter()
@@ -156,7 +100,7 @@ class BinanceSession(SessionBase):
         asked = []
         for subscription in wanted:
             name = stream_name_of(subscription, self._instruments)
-            self._follow(name, subscription)
+            self._streams.follow(name, subscription)
             asked.append((name, subscription))
         return self._requests.send(SUBSCRIBE, asked)
 
@@ -168,8 +112,7 @@ class BinanceSession(SessionBase):
         ending = []
         for subscription in unwanted:
             name = stream_name_of(subscription, self._instruments)
-            if name in self._streams:
-                self._leaving.add(name)
+            if self._streams.leave(name):
                 ending.append((name, subscription))
         return self._requests.send(UNSUBSCRIBE, ending)
 
@@ -211,16 +154,17 @@ class BinanceSession(SessionBase):
             # it was unsubscribed, or asked for again, while this was under way
             self._counters["late_answers"] += 1
             return ()
-        if stream.reader.seed is None:
+        seed = stream.reader.seed
+        if seed is None:
             return self._candles(stream, response, now)
-        return self._snapshot(stream, response, now)
+        return self._snapshot(stream, seed, response, now)
 
     @hookimpl
     def tick(self, now: Now) -> Tick:
         """Ask again for snapshots that came too old."""
         actions: list[Action] = []
         times: list[int] = []
-        for stream in self._streams.values():
+        for stream in self._streams:
             seed = stream.reader.seed
             if seed is None or seed.again_ns is None:
                 continue
@@ -242,53 +186,15 @@ class BinanceSession(SessionBase):
             return Recovery.RETRY
         return CLOSE_CODES.get(code, Recovery.RETRY)
 
-    # streams
-
-    def _follow(self, name: str, subscription: Subscription) -> None:
-        self._leaving.discard(name)
-        self._left.discard(name)
-        known = self._streams.get(name)
-        if known is not None and known.subscription == subscription:
-            return
-        stream = _Stream(
-            name,
-            subscription,
-            build_reader(subscription, self._settings),
-            b'{"stream":' + msgspec.json.encode(name),
-            _raw_key(subscription, name),
-        )
-        self._streams[name] = stream
-        self._fast[stream.head] = stream.reader.fast
-        if stream.raw_key is not None:
-            self._raw[stream.raw_key] = stream
-
-    def _forget(self, name: str) -> None:
-        stream = self._streams.pop(name, None)
-        if stream is None:
-            return
-        del self._fast[stream.head]
-        if stream.raw_key is not None and self._raw.get(stream.raw_key) is stream:
-            del self._raw[stream.raw_key]
-        self._left.add(name)
-
-    def _ended(self, names: Iterable[tuple[str, Subscription]]) -> list[Out]:
-        replies: list[Out] = []
-        for name, subscription in names:
-            if name in self._leaving:
-                self._leaving.discard(name)
-                self._forget(name)
-                replies.append(Acked(subscription, active=False))
-        return replies
-
     # requests to REST
 
-    def _tag(self, stream: _Stream) -> str:
+    def _tag(self, stream: Stream) -> str:
         self._fetch_count += 1
         tag = f"{stream.subscription.data_type}-{self._fetch_count}"
         self._fetches[tag] = stream.name
         return tag
 
-    def _ask_snapshot(self, stream: _Stream, wall_ns: int) -> Fetch:
+    def _ask_snapshot(self, stream: Stream, wall_ns: int) -> Fetch:
         seed = stream.reader.seed
         tag = self._tag(stream)
         if seed is not None:
@@ -297,26 +203,20 @@ class BinanceSession(SessionBase):
         subscription = stream.subscription
         return rest.depth(self._config, subscription, self._instruments, tag)
 
-    def _ask_candles(self, stream: _Stream) -> Fetch:
+    def _ask_candles(self, stream: Stream) -> Fetch:
         tag = self._tag(stream)
         subscription = stream.subscription
         return rest.klines(self._config, subscription, self._instruments, tag)
 
-    def _snapshot(self, stream: _Stream, response: Response, now: Now) -> list[Out]:
-        seed = stream.reader.seed
-        if seed is None:  # pragma: no cover  (only books of changes come here)
-            return []
-        try:
-            row = decode_partial(response.body)
-            snapshot = partial_from(
-                row,
-                prove_partial(response.body),
-                stream.subscription,
-                response.received_ns,
-            )
-        except UNDECODABLE:
+    def _snapshot(
+        self, stream: Stream, seed: Seed, response: Response, now: Now
+    ) -> list[Out]:
+        found = snapshot_in(response, stream.subscription)
+        if isinstance(found, Malformed):
+            self._counters["malformed"] += 1
             seed.postpone(now.monotonic_ns)
-            return [self._malformed("snapshot", response.body, stream.subscription)]
+            return [found]
+        row, snapshot = found
         if not seed.reaches(row.lastUpdateId):
             self._counters["old_snapshots"] += 1
             seed.postpone(now.monotonic_ns)
@@ -324,44 +224,21 @@ class BinanceSession(SessionBase):
         seed.settle()
         return [seed.timed(snapshot, row.T is not None or row.E is not None)]
 
-    def _candles(self, stream: _Stream, response: Response, now: Now) -> list[Out]:
-        try:
-            rows = decode_any(response.body)
-            if not isinstance(rows, list):
-                raise Unusable("klines")
-            candles = [
-                rest_candle_from(
-                    row, stream.subscription, response.received_ns, now.venue_ns
-                )
-                for row in rows
-            ]
-        except UNDECODABLE:
-            return [self._malformed("klines", response.body, stream.subscription)]
-        except Unusable as error:
-            return [self._malformed(error.reason, response.body, stream.subscription)]
-        return [candle for candle in candles if candle is not None]
+    def _candles(self, stream: Stream, response: Response, now: Now) -> list[Out]:
+        found = candles_in(response, stream.subscription, now.venue_ns)
+        if isinstance(found, Malformed):
+            self._counters["malformed"] += 1
+            return [found]
+        return list(found)
 
     def _recorded(self, response: Response) -> list[Out]:
-        """Trades in a recorded answer, one row or a whole page."""
-        try:
-            rows = decode_any(response.body)
-        except UNDECODABLE:
-            return [self._malformed("json", response.body)]
-        streams = [
-            stream.subscription
-            for stream in self._streams.values()
-            if f"/{_trades_endpoint(stream.subscription)}?" in response.request.url
-            if _symbol_in(response.request.url) == stream.name.partition("@")[0]
-        ]
-        trades: list[Out] = []
-        for stream in streams[:1]:
-            for row in rows if isinstance(rows, list) else [rows]:
-                trade = trade_in(row, stream, response.received_ns)
-                if trade is None:
-                    trades.append(self._malformed("row", response.body, stream))
-                else:
-                    trades.append(trade)
-        return trades
+        """Trades in an answer that a recording holds."""
+        url = response.request.url
+        for stream in self._streams:
+            subscription = stream.subscription
+            if is_page_of(url, stream.name, subscription.channel):
+                return list(trades_in(response, subscription))
+        return []
 
     # frames that are not plain data
 
@@ -369,7 +246,8 @@ class BinanceSession(SessionBase):
         try:
             envelope = decode_envelope(frame)
         except UNDECODABLE:
-            return [self._malformed("json", frame, self._stream_of(frame))]
+            known = self._streams.of_broken(frame)
+            return [self._malformed("json", frame, known)]
         if isinstance(envelope.stream, str):
             return self._combined(envelope, frame, received_ns)
         if envelope.e == SHUTDOWN:
@@ -379,7 +257,7 @@ class BinanceSession(SessionBase):
         if envelope.lastUpdateId is not None:
             return self._nameless(frame, received_ns)
         if envelope.result is not msgspec.UNSET:
-            return self._answered(envelope, frame)
+            return self._answered(envelope, received_ns)
         if envelope.error is not None or envelope.code is not None:
             return self._refused(envelope)
         return [self._malformed("envelope", frame)]
@@ -390,32 +268,26 @@ class BinanceSession(SessionBase):
             return self._read(stream, bytes(envelope.data), received_ns)
         if envelope.stream == f"!{SHUTDOWN}":
             return self._shutdown()
-        if envelope.stream in self._left:
+        if self._streams.is_late(envelope.stream):
             # it was on its way while we unsubscribed
             self._counters["late"] += 1
             return ()
         return [self._malformed("unknown-stream", frame)]
 
     def _unwrapped(self, envelope: Envelope, frame: bytes, received_ns: int) -> Parsed:
-        event = envelope.e
-        if event is None and envelope.u is not None and envelope.A is not None:
-            # on spot, bookTicker has no type: its keys tell
-            event = "bookTicker"
-        if event == "kline":
-            event = f"kline {_interval(bytes(envelope.k))}"
-        stream = self._raw.get((str(event), envelope.s))
+        stream = self._streams.of_raw(envelope)
         if stream is None:
             return [self._malformed("unknown-stream", frame)]
         return self._read(stream, frame, received_ns)
 
     def _nameless(self, frame: bytes, received_ns: int) -> Parsed:
         """Partial depth of spot without a wrapper: clear only where there is one."""
-        streams = [s for s in self._streams.values() if s.raw_key is None]
-        if len(streams) != 1:
+        stream = self._streams.nameless()
+        if stream is None:
             return [self._malformed("no-symbol", frame)]
-        return self._read(streams[0], frame, received_ns)
+        return self._read(stream, frame, received_ns)
 
-    def _read(self, stream: _Stream, item: bytes, received_ns: int) -> list[Out]:
+    def _read(self, stream: Stream, item: bytes, received_ns: int) -> list[Out]:
         items: list[Out] = list(stream.reader.careful(item, received_ns))
         for one in items:
             if one.__class__ is Malformed:
@@ -431,13 +303,6 @@ class BinanceSession(SessionBase):
         self._counters["malformed"] += 1
         return Malformed(reason, sample(frame), subscription)
 
-    def _stream_of(self, frame: bytes) -> Subscription | None:
-        """The stream of a frame that is broken behind its name."""
-        head = frame.partition(b",")[0]
-        if head not in self._fast:
-            return None
-        return next(s.subscription for s in self._streams.values() if s.head == head)
-
     def _shutdown(self) -> list[Out]:
         reason = "the venue announced a shutdown of the server"
         self._counters["shutdowns"] += 1
@@ -446,13 +311,13 @@ class BinanceSession(SessionBase):
 
     # answers to requests
 
-    def _answered(self, envelope: Envelope, frame: bytes) -> list[Out]:
+    def _answered(self, envelope: Envelope, received_ns: int) -> list[Out]:
         request = self._requests.take(envelope.id)
         if request is None:
             self._counters["unmatched_answers"] += 1
             return []
         if request.op == UNSUBSCRIBE:
-            return self._ended(request.waiting)
+            return self._ended(request)
         replies: list[Out] = []
         for name, subscription in request.waiting:
             stream = self._streams.get(name)
@@ -461,7 +326,7 @@ class BinanceSession(SessionBase):
             replies.append(Acked(subscription))
             seed = stream.reader.seed
             if seed is not None and not seed.wanted:
-                replies.append(self._ask_snapshot(stream, 0))
+                replies.append(self._ask_snapshot(stream, received_ns))
             elif subscription.data_type == DataType.CANDLE.value:
                 replies.append(self._ask_candles(stream))
         return replies
@@ -485,38 +350,23 @@ class BinanceSession(SessionBase):
             return [Rejected(None, str(code), reason, error.permanent)]
         if request.op == UNSUBSCRIBE:
             # what cannot be unsubscribed is not there
-            return self._ended(request.waiting)
+            return self._ended(request)
         if error.blames_one and len(request.waiting) > 1:
             return list(self._requests.split(request))
         return self._rejected(request, str(code), reason, error.permanent)
+
+    def _ended(self, request: Request) -> list[Out]:
+        return [
+            Acked(subscription, active=False)
+            for name, subscription in request.waiting
+            if self._streams.ended(name)
+        ]
 
     def _rejected(
         self, request: Request, code: str, reason: str, permanent: bool
     ) -> list[Out]:
         replies: list[Out] = []
         for name, subscription in request.waiting:
-            self._forget(name)
+            self._streams.forget(name)
             replies.append(Rejected(subscription, code, reason, permanent))
         return replies
-
-
-class _Interval(msgspec.Struct):
-    i: str = ""
-
-
-_decode_interval = msgspec.json.Decoder(_Interval).decode
-
-
-def _interval(kline: bytes) -> str:
-    try:
-        return _decode_interval(kline).i
-    except UNDECODABLE:
-        return ""
-
-
-def _trades_endpoint(subscription: Subscription) -> str:
-    return "aggTrades" if subscription.channel == "aggTrade" else "historicalTrades"
-
-
-def _symbol_in(url: str) -> str:
-    return url.partition("symbol=")[2].partition("&")[0].partition(" ")[0].lower()
