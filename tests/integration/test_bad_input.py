@@ -6,7 +6,11 @@ import gzip
 import json
 import os
 import socket
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +76,9 @@ def test_every_problem_is_named_at_once(tapeline: Any, tmp_path: Path) -> None:
     [
         (("check", "missing.toml"), "missing.toml"),
         (("run", "missing.toml"), "missing.toml"),
+        (("record", "missing.toml", "--out", "rec"), "missing.toml"),
+        (("simulate", "okx", "--faults", "missing.json"), "missing.json"),
+        (("replay", ".", "--exchange", "okx", "--database", "x.db"), "*.jsonl.gz"),
         (
             ("replay", "missing.gz", "--exchange", "okx", "--database", "x.db"),
             "missing",
@@ -88,7 +95,7 @@ def test_what_is_not_there_is_named(
 ) -> None:
     done = tapeline(*words)
 
-    assert done.returncode in (1, 2)
+    assert done.returncode == 2
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -217,8 +224,183 @@ def test_a_broken_sink_path_in_a_run_is_a_sentence(
 def test_debug_shows_the_traceback(tapeline: Any) -> None:
     done = tapeline("verify", "--database", "missing.db", "--debug")
 
-    assert done.returncode != 0
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("tapeline: expected a database")
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_debug_does_not_change_the_code(
+    tapeline: Any, tmp_path: Path, command: str
+) -> None:
+    (tmp_path / "bad.toml").write_text("[collectors.a]\n")
+
+    done = tapeline("--debug", command, "bad.toml")
+
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "collectors.a" in done.stderr.rpartition("tapeline: ")[2]
+
+
+def test_the_version_is_printed(tapeline: Any) -> None:
+    done = tapeline("--version")
+
+    assert done.returncode == 0
+    assert done.stdout == f"tapeline {metadata.version('tapeline')}\n"
+
+
+@pytest.mark.parametrize("command", [("run",), ("record", "--out", "rec")])
+def test_nothing_to_collect_is_a_problem(
+    tapeline: Any, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "c.toml").write_text(GOOD + "enabled = false\n")
+
+    refused(tapeline(*command, "c.toml"), 2, "enabled", "collectors", "(a)")
+    assert not (tmp_path / "rec").exists()
+
+
+def test_init_names_the_folder_that_is_missing(tapeline: Any) -> None:
+    refused(tapeline("init", "a/b/c.toml"), 2, "mkdir -p a/b")
+
+
+def test_a_typo_is_not_a_package_to_install(tapeline: Any) -> None:
+    done = tapeline("simulate", "okxx")
+
+    refused(done, 2, "did you mean 'okx'?")
+    assert "pip install" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("sink", "words"),
+    [
+        ('use = "callbacks"\ntarget = "nowhere:on_event"', ("'nowhere'",)),
+        ('use = "callbacks"\ntarget = "mine:missing"', ("'missing'", "module 'mine'")),
+        ('use = "sqlite"\npath = "folder"', ("the folder folder",)),
+        ('use = "sqlite"\npath = "c.toml/x/m.db"', ("c.toml in the way",)),
+        ('use = "sqlite"\npath = "c.toml"', ("other content",)),
+    ],
+)
+def test_check_names_a_sink_that_cannot_be_used(
+    tapeline: Any, tmp_path: Path, sink: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "mine.py").write_text("def on_event(event): ...\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "c.toml").write_text(f"{GOOD}[sinks.s]\n{sink}\n")
+
+    refused(tapeline("check", "c.toml"), 2, "sinks.s", *words)
+
+
+def test_a_callback_in_the_current_folder_is_found(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "mine.py").write_text("def on_event(event): ...\n")
+    (tmp_path / "c.toml").write_text(
+        f'{GOOD}[sinks.s]\nuse = "callbacks"\ntarget = "mine:on_event"\n'
+    )
+
+    # As the installed command does: the folder is not on the module path by itself.
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "tapeline", "check", "c.toml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_new_or_existing_database_passes_check(tapeline: Any, tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "old.db") as connection:
+        connection.execute("CREATE TABLE x(y)")
+    connection.close()
+    for path in ("a/b/new.db", "old.db"):
+        (tmp_path / "c.toml").write_text(
+            f'{GOOD}[sinks.s]\nuse = "sqlite"\npath = "{path}"\n'
+        )
+        done = tapeline("check", "c.toml")
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "a").exists()
+
+
+RECORDED = json.dumps(
+    {
+        "t": 1,
+        "n": 0,
+        "raw": json.dumps(
+            {
+                "arg": {"channel": "trades", "instId": "BTC-USDT"},
+                "data": [
+                    {
+                        "instId": "BTC-USDT",
+                        "tradeId": "1",
+                        "px": "1.5",
+                        "sz": "2",
+                        "side": "buy",
+                        "ts": "1700000000000",
+                        "count": "1",
+                    }
+                ],
+            }
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--symbols", "NOPE-USDT"), ("--market", "swap")],
+    ids=["symbol", "market"],
+)
+def test_a_replay_that_matches_nothing_says_what_there_is(
+    tapeline: Any, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "r.jsonl").write_text(RECORDED + "\n")
+
+    done = tapeline(
+        "replay", "r.jsonl", "--exchange", "okx", "--database", "x.db", *words
+    )
+
+    refused(done, 1, "r.jsonl", words[1], "found spot:BTC-USDT")
+    assert not (tmp_path / "x.db").exists()
+
+
+def test_a_symbol_that_is_missing_beside_others_is_told(
+    tapeline: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "r.jsonl").write_text(RECORDED + "\n")
+
+    done = tapeline(
+        "replay", "r.jsonl", "--exchange", "okx", "--database", "x.db",
+        "--symbols", "BTC-USDT,NOPE-USDT",
+    )  # fmt: skip
+
+    assert done.returncode == 0
+    assert "not in the recording: NOPE-USDT" in done.stderr
+
+
+def test_what_is_no_recording_is_told_that_only_raw_must_be_there(
+    tapeline: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "r.jsonl").write_text('{"t": 1, "n": 0}\n')
+
+    done = tapeline("replay", "r.jsonl", "--exchange", "okx", "--database", "x.db")
+
+    refused(done, 1, 'at least the text "raw"')
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+def test_verify_wants_the_journal_in_the_data_folder(
+    tapeline: Any, tmp_path: Path, folder: str
+) -> None:
+    (tmp_path / "r.jsonl").write_text(RECORDED + "\n")
+    (tmp_path / "empty").mkdir()
+    tapeline("replay", "r.jsonl", "--exchange", "okx", "--database", "x.db")
+
+    done = tapeline("verify", "--database", "x.db", "--data-dir", folder)
+
+    refused(done, 2, folder)
 
 
 def test_secrets_never_reach_any_output(tapeline: Any, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tapeline.cli.demo import cut_script
+
 KEYS = {
     "trades_emitted",
     "trades_stored",
@@ -54,13 +56,78 @@ def test_its_database_passes_verify_with_the_ledger(tapeline: Any) -> None:
         "--json",
     )
     listed = tapeline("gaps", "--database", summary["database"], "--json")
+    plain = tapeline("gaps", "--database", summary["database"])
+    shown = tapeline("verify", "--database", summary["database"], "--data-dir", "d")
 
     assert verified.returncode == 0, verified.stdout
     accounts = json.loads(verified.stdout)
     assert accounts["ok"]
     stored = sum(stream["fills_stored"] for stream in accounts["streams"])
     assert stored == summary["trades_stored"]
-    assert len(json.loads(listed.stdout)["gaps"]) == summary["gaps"]["opened"]
+    gaps = json.loads(listed.stdout)["gaps"]
+    assert len(gaps) == summary["gaps"]["opened"]
+    lines = plain.stdout.splitlines()
+    assert len(lines) == len(gaps)
+    for gap, line in zip(gaps, lines, strict=True):
+        assert line.startswith(f"{gap['exchange']}:{gap['market']}:{gap['symbol']}:")
+        assert f"cause {gap['cause']}, state {gap['state']}" in line
+    streams = accounts["streams"]
+    assert shown.returncode == 0, shown.stderr
+    assert len(shown.stdout.splitlines()) == len(streams) + 1
+
+
+def test_verify_compares_with_the_journal_and_tells_of_a_wrong_one(
+    tapeline: Any, tmp_path: Path
+) -> None:
+    for name in ("a", "b"):
+        done = tapeline(
+            "demo", "--duration", 3, "--data-dir", name, "--seed", ord(name), "--json"
+        )
+        assert done.returncode == 0, done.stderr
+    ledgers = [str(path) for path in sorted((tmp_path / "b").glob("ledger-*"))]
+    words = [word for path in ledgers for word in ("--ledger", path)]
+
+    own = tapeline("verify", "--database", "a/market.db", "--data-dir", "a", "--json")
+    other = tapeline(
+        "verify", "--database", "a/market.db", "--data-dir", "b", *words, "--json"
+    )
+    shown = tapeline("verify", "--database", "a/market.db", *words)
+
+    found = json.loads(own.stdout)
+    (cursor,) = found["cursors"]
+    assert cursor["journal_id"] == found["journal_id"]
+    assert cursor["position"] > 0
+    assert (cursor["ours"], cursor["waiting"]) == (True, 0)
+    assert found["hints"] == []
+    hints = " ".join(json.loads(other.stdout)["hints"])
+    assert "ledger of another run" in hints
+    assert "data folder of another run" in hints
+    assert "ledger of another run" in shown.stdout
+    assert "invented" in shown.stdout
+    assert not list((tmp_path / "a").glob("journal.db-*"))
+
+
+def test_no_gaps_are_told_in_words(tapeline: Any, tmp_path: Path) -> None:
+    done = tapeline("demo", "--duration", 3, "--data-dir", "d", "--json")
+    database = json.loads(done.stdout)["database"]
+    with sqlite3.connect(tmp_path / database) as connection:
+        connection.execute("DELETE FROM gaps")
+    connection.close()
+
+    listed = tapeline("gaps", "--database", database)
+
+    assert (listed.returncode, listed.stdout) == (0, "no gaps\n")
+
+
+def test_it_ends_by_itself_and_is_cut_long_before(tapeline: Any) -> None:
+    shown = tapeline("demo", "--help", COLUMNS="200", TERM="dumb").stdout
+
+    assert "[default: 30.0]" in shown
+    assert "Ctrl-C" in shown
+    for duration in (3.0, 15.0, 30.0, 45.0, 600.0):
+        cuts = [fault.at_s for fault in cut_script(duration)]
+        assert cuts
+        assert all(at_s <= max(duration * 0.4, duration - 10) for at_s in cuts)
 
 
 def test_verify_notices_what_was_tampered_with(tapeline: Any, tmp_path: Path) -> None:
@@ -145,4 +212,5 @@ def test_without_a_terminal_it_prints_plain_lines(tapeline: Any) -> None:
     assert done.returncode == 0, done.stderr
     assert "streams live" in done.stdout
     assert "\x1b[" not in done.stdout
+    assert "Ctrl-C" in done.stdout.splitlines()[0]
     assert "every trade is accounted for" in done.stdout

@@ -43,8 +43,9 @@ def test_a_recording_replays_to_the_fills_of_the_venue(
     files = sorted((tmp_path / "rec").iterdir())
     assert len(files) >= 2
     assert all(path.name.endswith(".jsonl.gz") for path in files)
+    assert not (tmp_path / "data").exists()
     replayed = tapeline(
-        "replay", *files, "--exchange", "okx", "--database", "r.db", "--json"
+        "replay", "rec", "--exchange", "okx", "--database", "r.db", "--json"
     )
     assert replayed.returncode == 0, replayed.stderr
     assert json.loads(replayed.stdout)["malformed"] == {}
@@ -54,6 +55,27 @@ def test_a_recording_replays_to_the_fills_of_the_venue(
     again = tapeline("replay", *files, "--exchange", "okx", "--database", "s.db")
     assert again.returncode == 0
     assert rows(tmp_path / "s.db") == rows(tmp_path / "r.db")
+
+
+def test_recording_needs_no_sink_and_no_data_folder(
+    background: Callable[..., Any],
+    write_config: Callable[..., Path],
+    free_port: int,
+    tapeline: Any,
+    tmp_path: Path,
+) -> None:
+    """Also with candles, which a run would store to the embedded database."""
+    background("simulate", "okx", "--port", free_port).wait_for("ws_url")
+    config = write_config(free_port)
+    config.write_text(
+        config.read_text().replace('data_dir = "data"', 'log_dir = "log-files"')
+    )
+
+    done = tapeline("record", config, "--out", "rec", "--duration", 2)
+
+    assert done.returncode == 0, done.stderr
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made - {"simulate.log", "logs"} == {"tapeline.toml", "rec", "log-files"}
 
 
 def test_rest_answers_and_what_was_asked_are_in_it(

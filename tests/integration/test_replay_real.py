@@ -10,20 +10,30 @@ from typing import Any
 
 import pytest
 
-FILES = [
-    "cf_20210722_l2tbt_trades_tickers_conn1",
-    "cf_20210722_l2tbt_trades_tickers_conn2",
-    "cf_20210722_l2tbt_trades_tickers_conn3",
-    "cf_20220513_books_trades_tickers",
-    "cf_20230527_okcoin_candle_books_trades",
-    "fm_20260926_swap_trades_bbo_books",
-    "fm_20260930_swap_mark_funding_oi_index",
-]
+TRUTH = Path(__file__).parents[3] / "shared" / "data" / "real" / "truth.json"
+
+
+def websocket_recordings() -> list[str]:
+    """The OKX recordings that hold frames of channels, as the truth lists them."""
+    if not TRUTH.is_file():
+        return []
+    files = json.loads(TRUTH.read_text())["files"]
+    return [
+        name
+        for name, found in sorted(files.items())
+        if name.startswith("okx/")
+        and any("|" in key for key in found["by_channel_symbol"])
+    ]
+
+
+FILES = websocket_recordings()
+THREE = "okx/cf_20210722_l2tbt_trades_tickers_conn"
+BOOKS = "okx/cf_20220513_books_trades_tickers.jsonl.gz"
 
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(params=FILES)
+@pytest.fixture(params=FILES or ["absent"])
 def case(
     request: pytest.FixtureRequest,
     tapeline: Any,
@@ -32,7 +42,7 @@ def case(
     tmp_path: Path,
 ) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """The truth of one file, the report of its replay, and the database."""
-    name = f"okx/{request.param}.jsonl.gz"
+    name = request.param
     database = tmp_path / "market.db"
     done = tapeline(
         "replay",
@@ -70,6 +80,9 @@ def test_trades_ids_and_sums_equal_the_truth(
         assert totals["trades"] == want["unique"]
         assert totals["fills"] == want["underlying_matches"]
         assert totals["last_id"] == want["last_id"]
+        if want["unique"] == want["underlying_matches"]:
+            # Where every message is one fill, its id is that of its first fill, too.
+            assert totals["first_id"] == want["first_id"]
         assert totals["taker_buys"] == want["taker_buys"]
         assert totals["taker_sells"] == want["taker_sells"]
         assert Decimal(totals["sum_size"]) == Decimal(want["sum_size"])
@@ -161,10 +174,17 @@ def test_venue_candles_that_were_final_are_stored(
     assert sorted((r[0], Decimal(r[1]), Decimal(r[2])) for r in rows) == sorted(final)
 
 
+def test_every_recording_of_websocket_frames_is_among_them(recordings: Path) -> None:
+    """The REST answers are the only OKX file that is not replayed by itself."""
+    here = {f"okx/{path.name}" for path in (recordings / "okx").glob("*.jsonl.gz")}
+
+    assert here - set(FILES) == {"okx/cf_20220513_rest_instruments.jsonl.gz"}
+
+
 def test_three_connections_with_the_same_trades_store_them_once(
     tapeline: Any, recordings: Path, truth: dict[str, Any], tmp_path: Path
 ) -> None:
-    files = [recordings / f"okx/{name}.jsonl.gz" for name in FILES[:3]]
+    files = [recordings / f"{THREE}{number}.jsonl.gz" for number in (1, 2, 3)]
     database = tmp_path / "market.db"
 
     done = tapeline(
@@ -185,7 +205,7 @@ def test_replaying_again_changes_nothing(
 ) -> None:
     words = (
         "replay",
-        recordings / f"okx/{FILES[3]}.jsonl.gz",
+        recordings / BOOKS,
         "--exchange",
         "okx",
         "--database",

@@ -480,6 +480,9 @@ class DatabaseReader(Protocol):
 class SinkAdapter(Protocol):
     """A factory for one kind of sink.
 
+    It may also have ``check(config) -> str | None``: a sentence on what stands
+    against these options as seen without writing anything, for ``tapeline check``.
+
     Args:
         accepts: data types it takes; ``None`` for all.
         promise: ``durable`` (reads the journal, owns a cursor) or ``live`` (in

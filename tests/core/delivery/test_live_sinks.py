@@ -70,9 +70,13 @@ def test_a_live_sink_that_can_never_open_is_refused_at_once() -> None:
         fan_out = make_live()
         sink = MemorySink()
         sink.open_error = SinkError("no such function")
-        with pytest.raises(SinkError, match="no such function"):
-            await fan_out.add_sink("pub", sink, None)
-        assert fan_out.statistics()["sinks"] == {}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fan_out.run)
+            with pytest.raises(SinkError, match="no such function"):
+                await fan_out.add_sink("pub", sink, None)
+            assert fan_out.statistics()["sinks"] == {}
+            assert sink.closes == 1
+            tasks.cancel_scope.cancel()
 
     run_virtual(main)
 
@@ -125,3 +129,88 @@ def test_a_live_sink_that_hangs_is_bounded_and_slows_nobody(make_trade: Any) -> 
         assert stuck.closes == alive.closes == 1
 
     run_virtual(main)
+
+
+class SlowToOpen(MemorySink):
+    """Opens after *opening_s* seconds, or says what is wrong then."""
+
+    opening_s = 25.0
+
+    async def open(self, journal_id: str) -> int | None:
+        """Take long."""
+        await anyio.sleep(self.opening_s)
+        return await super().open(journal_id)
+
+
+def test_a_live_sink_that_hangs_while_opening_does_not_hold_up_the_start(
+    make_trade: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        clock = VirtualClock()
+        fan_out = make_live()
+        sink = SlowToOpen()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fan_out.run)
+            begin_ns = clock.monotonic_ns()
+            await fan_out.add_sink("pub", sink, None)
+            assert (clock.monotonic_ns() - begin_ns) / 1e9 == pytest.approx(10)
+            fan_out.publish([make_trade(1)])
+            await anyio.sleep(20)
+            # One try, that went on; what came meanwhile waited in its queue.
+            assert sink.opens == 1
+            assert sink.database.trades() == [make_trade(1)]
+            tasks.cancel_scope.cancel()
+
+    run_virtual(main)
+    assert [(r.name, r.levelname) for r in caplog.records] == [
+        ("tapeline.sink.pub", "WARNING"),
+        ("tapeline.sink.pub", "INFO"),
+    ]
+
+
+def test_a_live_sink_that_fails_after_the_start_is_reported() -> None:
+    reported: list[tuple[str, str]] = []
+
+    async def main() -> None:
+        fan_out = LiveFanOut(
+            VirtualClock(),
+            random.Random(1),
+            reporter=lambda name, error: reported.append((name, str(error))),
+        )
+        sink = SlowToOpen()
+        sink.open_error = SinkError("no such function")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fan_out.run)
+            await fan_out.add_sink("pub", sink, None)
+            await anyio.sleep(20)
+            tasks.cancel_scope.cancel()
+        assert sink.closes == 1
+
+    run_virtual(main)
+    assert reported == [("pub", "no such function")]
+
+
+def test_a_live_sink_that_is_away_is_logged_once(
+    make_trade: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        fan_out = make_live()
+        sink = MemorySink()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fan_out.run)
+            await fan_out.add_sink("pub", sink, None)
+            sink.write_failures = 3
+            for n in range(6):
+                fan_out.publish([make_trade(n)])
+                await anyio.sleep(10)
+            tasks.cancel_scope.cancel()
+
+    run_virtual(main)
+    assert [(r.name, r.levelname) for r in caplog.records] == [
+        ("tapeline.sink.pub", "WARNING"),
+        ("tapeline.sink.pub", "INFO"),
+    ]

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import anyio
+import pytest
 
 from tapeline.delivery import RunnerSettings
 from tapeline.model import Coverage, Gap, RawMessage
@@ -322,3 +323,46 @@ def test_the_status_is_json(make_delivery: Any, make_trade: Any) -> None:
             await runner.stop(1.0)
 
     run_virtual(main)
+
+
+def test_a_sink_that_is_away_is_logged_once_and_when_it_is_back(
+    make_delivery: Any, make_trade: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        sink.open_failures = 4
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await anyio.sleep(60)
+            for n in range(3):
+                sink.write_failures = 2
+                delivery.journal.append([make_trade(n)])
+                await anyio.sleep(60)
+            await runner.stop(5)
+            tasks.cancel_scope.cancel()
+        assert len(sink.database.trades()) == 3
+
+    run_virtual(main)
+    said = [(r.name, r.levelname, r.message.split(":")[0]) for r in caplog.records]
+    assert said == 4 * [
+        ("tapeline.sink.local", "WARNING", "unavailable"),
+        ("tapeline.sink.local", "INFO", "available again"),
+    ]
+
+
+def test_a_sink_that_fails_for_good_is_in_the_log(
+    make_delivery: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        sink = MemorySink()
+        sink.open_error = ValueError("no such table")
+        await make_delivery().runner(sink).run()
+
+    run_virtual(main)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("tapeline.sink.local", "ERROR")
+    assert "no such table" in record.message

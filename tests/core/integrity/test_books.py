@@ -243,3 +243,15 @@ def test_a_sample_of_the_book_has_the_times_of_its_last_event(
     sample = book.to_snapshot(1)
     assert (sample.bids, sample.last_id) == ([("1", "1")], 2)
     assert sample.exchange_ns == 3 * 10**9
+
+
+def test_deltas_that_were_spliced_are_given_out_once(
+    book: LocalBook, snapshot: Snapshot, delta: Delta
+) -> None:
+    waited = [delta(95, 100), delta(100, 107), delta(107, 110)]
+    for one in waited:
+        book.apply(one)
+    assert book.take_spliced() == []
+    book.apply(snapshot({"1": "1"}, {"2": "1"}, 103))
+    assert book.take_spliced() == waited[1:]
+    assert book.take_spliced() == []

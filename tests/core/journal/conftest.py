@@ -12,7 +12,7 @@ import pytest
 
 from tapeline.clock import SystemClock
 from tapeline.journal import Journal, JournalSettings
-from tapeline.model import Candle, Subscription, Ticker, Trade
+from tapeline.model import Candle, Gap, Subscription, Ticker, Trade
 from tapeline.testing import InlineExecutor
 
 START_NS = 1_760_000_000_000_000_000
@@ -143,6 +143,27 @@ def make_candle(stream: Subscription) -> Callable[[int], Candle]:
             revision=1,
             source="trades",
             received_ns=open_ns + 60,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_gap(stream: Subscription) -> Callable[..., Gap]:
+    """Gaps of trades, with times around their ids."""
+
+    def make(from_id: int, to_id: int, state: str = "open") -> Gap:
+        return Gap(
+            stream=stream,
+            gap_id=from_id,
+            revision=0,
+            from_id=from_id,
+            to_id=to_id,
+            from_ns=START_NS + (from_id - 1) * 1_000_000,
+            to_ns=START_NS + (to_id + 1) * 1_000_000,
+            cause="downtime",
+            detected_ns=START_NS,
+            state=state,
         )
 
     return make

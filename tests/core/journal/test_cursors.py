@@ -355,9 +355,9 @@ async def fill_by_hand(
     """Append and do what the owner's task does, without one."""
     for n in range(first, first + count):
         journal.append([make_trade(n)])
-        await journal._commit()
-        await journal._keep_quota()
-        await journal._commit()
+        await journal._committer.commit()
+        await journal._committer.keep_quota()
+        await journal._committer.commit()
 
 
 class HoldingWorker(InlineWorker):
@@ -396,3 +396,40 @@ class HoldingExecutor:
     def worker(self, name: str) -> HoldingWorker:
         """The one worker."""
         return self.one
+
+
+async def test_a_late_sink_gets_one_gap_and_its_log_says_so(
+    open_journal: Any,
+    make_trade: Any,
+    make_gap: Any,
+    trimmed_to: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Gaps whose rows were trimmed are in it, at its end too."""
+    async with open_journal() as journal:
+        journal.register_sink("local", None)
+        for records in ([make_trade(1)], [make_gap(2, 4)], [make_trade(5)]):
+            journal.append(records)
+        await journal.wait_committed(journal.append([make_gap(6, 9)]))
+        journal.advance_cursor("local", journal.last)
+        await trimmed_to(journal, journal.last)
+        await journal.wait_committed(journal.append([make_trade(10)]))
+        cursor = journal.register_sink("warehouse", None)
+        told = await journal.next_batch(cursor, sink="warehouse")
+        assert told is not None
+        (gap,) = told.parts[0].records
+        assert isinstance(gap, Gap)
+        assert (gap.cause, gap.from_id, gap.to_id) == ("late-sink", 1, 9)
+    (record,) = caplog.records
+    assert (record.name, record.levelname) == ("tapeline.sink.warehouse", "WARNING")
+    assert "about 4 rows" in record.message
+    assert "late-sink" in record.message
+
+
+async def test_a_sink_that_misses_nothing_is_not_in_the_log(
+    open_journal: Any, make_trade: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_journal() as journal:
+        await fill(journal, make_trade, 0, 3)
+        journal.register_sink("local", None)
+    assert caplog.records == []

@@ -51,17 +51,17 @@ async def make_original(folder: Path, make_trade: Any, *, crash: bool) -> Origin
     positions = [
         journal.append([make_trade(3 * n + k) for k in range(3)]) for n in range(ROWS)
     ]
-    await journal._commit()
+    await journal._committer.commit()
     journal.advance_cursor("local", positions[9])
     journal.checkpoint("bars", positions[9], b"bars" * 50)
     journal.remember_ban("okx", SystemClock.wall_ns() + 10**13)
-    journal._trim_now = True
-    await journal._commit()
-    journal._trim_now = True
-    await journal._commit()
+    journal._committer.trim_soon()
+    await journal._committer.commit()
+    journal._committer.trim_soon()
+    await journal._committer.commit()
     assert journal.floor == positions[9]
     journal.register_sink("restored", positions[3])
-    await journal._commit()
+    await journal._committer.commit()
     rows = {
         position: [make_trade(3 * n + k) for k in range(3)]
         for n, position in enumerate(positions)
@@ -120,7 +120,7 @@ async def check(
     # It goes on working, under numbers that were never used before.
     position = journal.append([make_trade(9_999)])
     assert position > max(original.rows)
-    await journal._commit()
+    await journal._committer.commit()
     assert journal.committed == position
     await journal.aclose()
     again = await Journal.open(
@@ -344,7 +344,7 @@ async def test_damage_while_running_is_salvaged_and_the_run_goes_on(
         file.write(b"\xaa" * (size - 3 * 4_096))
     journal._file.store.reopen()
     position = journal.append([make_trade(9_999)])
-    await journal._commit()
+    await journal._committer.commit()
     assert journal.committed == position
     assert journal.journal_id == closed.journal_id
     assert [damage.lost for damage in journal.damages] == [True]

@@ -129,3 +129,27 @@ async def test_cursors_that_moved_while_the_disk_was_full_are_stored_later(
     async with open_journal() as journal:
         assert journal.cursor("late") == cursor + 1
         assert set(journal.bans()) == {"okx"}
+
+
+async def test_facts_are_taken_though_memory_is_spent(
+    open_journal: Any, stream: Any, make_gap: Any
+) -> None:
+    """They stand between what was taken before them and what comes after."""
+    async with open_journal(TINY) as journal:
+        after = journal.register_sink("local", None)
+        messages = await until_full(journal, stream)
+        while journal.pressure < 1:
+            messages.append(RawMessage(stream, len(messages), "x" * 6_000))
+            journal.append([messages[-1]])
+        with pytest.raises(JournalFull):
+            journal.append([make_gap(1, 2)])
+        position = journal.append([make_gap(1, 2)], urgent=True)
+        assert position == journal.last
+        journal._file.store.limit(None)
+        with anyio.fail_after(5):
+            await journal.wait_committed(position)
+        journal.append([RawMessage(stream, 0, "late")])
+        with anyio.fail_after(5):
+            await journal.wait_committed(journal.last)
+        kept = [row async for _, rows in journal.read_from(after) for row in rows]
+        assert kept == [*messages, make_gap(1, 2), RawMessage(stream, 0, "late")]

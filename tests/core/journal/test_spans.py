@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from tapeline.journal import Spans, encode
 from tapeline.journal.spans import merge_runs
-from tapeline.model import Subscription
+from tapeline.model import Gap, Subscription, Trade
 
 RUNS = st.lists(
     st.tuples(st.integers(0, 500), st.integers(0, 5)).map(lambda r: (r[0], r[0] + r[1]))
@@ -83,3 +84,60 @@ def test_lost_bars_of_a_trade_stream_are_a_gap_in_candles(make_candle: Any) -> N
     assert gap.stream.data_type == "candle"
     assert gap.stream == attrs.evolve(gap.stream, data_type="candle")
     assert (gap.from_id, gap.from_ns, gap.to_ns) == (None, 60, 120)
+
+
+def test_a_whole_gap_leaves_nothing_out_between_trades_and_gaps(
+    make_trade: Any, make_ticker: Any, make_gap: Any, stream: Subscription
+) -> None:
+    spans = Spans()
+    spans.add(encode([make_trade(10), make_gap(11, 14), make_trade(15)])[0])
+    spans.add(encode([make_trade(30), make_ticker(40), make_gap(31, 39)])[0])
+    gaps = spans.whole_gaps(cause="late-sink", sink="local", detected_ns=8, after=5)
+    (trades,) = [gap for gap in gaps if gap.stream == stream]
+    assert (trades.from_id, trades.to_id) == (10, 39)
+    assert trades.from_ns == make_trade(10).exchange_ns
+    assert trades.to_ns == make_gap(31, 39).to_ns
+    (ticker,) = [gap for gap in gaps if gap.stream != stream]
+    assert ticker.from_id is None
+    assert trades.gap_id != ticker.gap_id
+
+
+def test_gaps_that_were_closed_add_no_ids(make_gap: Any, make_trade: Any) -> None:
+    spans = Spans()
+    closed = make_gap(1, 9, state="closed")
+    spans.add(encode([closed, make_trade(20)])[0])
+    (gap,) = spans.whole_gaps(cause="late-sink", sink="a", detected_ns=8, after=5)
+    assert (gap.from_id, gap.to_id) == (20, 20)
+
+
+def test_whole_gaps_of_different_losses_are_different(make_trade: Any) -> None:
+    """A restored database may have the gap of an earlier restore."""
+    spans = Spans()
+    spans.add(encode([make_trade(1)])[0])
+    one, again, other = (
+        spans.whole_gaps(cause="restored", sink="a", detected_ns=8, after=after)[0]
+        for after in (5, 5, 6)
+    )
+    assert one.gap_id == again.gap_id != other.gap_id
+
+
+@given(RUNS, RUNS)
+def test_a_whole_gap_spans_every_id(
+    trades: list[tuple[int, int]], missing: list[tuple[int, int]]
+) -> None:
+    stream = Subscription("okx", "spot", "BTC-USDT", "trade", "trades", "fill")
+    records: list[Any] = [
+        Trade(stream, "", a, b, b - a + 1, "buy", Decimal(1), Decimal(1), 5, 5)
+        for a, b in trades
+    ]
+    records += [
+        Gap(stream, n, 0, a, b, 1, 9, "x", 9) for n, (a, b) in enumerate(missing)
+    ]
+    spans = Spans()
+    for record in records:
+        spans.add(encode([record])[0])
+    gaps = spans.whole_gaps(cause="late-sink", sink="a", detected_ns=8, after=5)
+    every = ids(trades) | ids(missing)
+    assert [(gap.from_id, gap.to_id) for gap in gaps] == (
+        [(min(every), max(every))] if every else []
+    )

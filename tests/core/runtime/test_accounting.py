@@ -327,3 +327,34 @@ def test_it_agrees_with_plain_sets(
     assert found.in_gaps == len(recorded - kept)
     assert found.unaccounted == len(everything - kept - recorded)
     assert found.stored_twice == len(twice & kept)
+
+
+def test_what_lies_between_two_coverages_is_shown_and_is_no_failure() -> None:
+    database = Database()
+    database.cover(1, 10)
+    database.trade(1, 12)
+    database.gap(16, 17)
+    database.cover(21, 30)
+    database.trade(21, 30)
+
+    found = account(database)
+
+    assert found.ok
+    assert (found.first_id, found.last_id) == (1, 30)
+    # 11 and 12 came before the coverage was closed.
+    assert found.outside == 2
+    # 13..20 without 16 and 17, which are recorded.
+    assert found.uncovered == 6
+
+
+def test_trades_of_the_ledger_are_counted_as_matched(tmp_path: Path) -> None:
+    database = Database()
+    database.cover(1, 4)
+    for number in range(1, 5):
+        database.trade(number, number)
+    same = write_ledger(tmp_path / "same", range(1, 5))
+    other = write_ledger(tmp_path / "other", range(100, 105))
+
+    assert account(database, same).matched == 4
+    assert account(database, other).matched == 0
+    assert account(database).matched is None

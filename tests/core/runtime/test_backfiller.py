@@ -20,6 +20,7 @@ from tapeline.model import (
     Capabilities,
     Channel,
     Continuity,
+    Coverage,
     Fetch,
     Gap,
     Outcome,
@@ -79,6 +80,8 @@ class Pages:
         self.at = oldest - 1
         self.done = oldest <= self.gap.from_id
         found = [trade(number, BACKFILL) for number in rows]
+        if answer.get("merged"):
+            found = [attrs.evolve(found[-1], first_id=oldest)]
         if answer.get("unusable"):
             return BackfillPage(found[1:])
         return BackfillPage(found, oldest, at)
@@ -278,6 +281,21 @@ def test_the_id_of_an_unusable_row_is_asked_for_again() -> None:
     assert set(told.states()) == {("closed", "id-hole")}
 
 
+def test_ids_that_a_page_shows_and_we_cannot_store_are_not_called_never_issued() -> (
+    None
+):
+    async def act(world: World) -> None:
+        world.live(195)
+        await anyio.sleep(30)
+
+    merged = [(200, {"merged": True})]
+
+    told = scene(act, ids=ALL, lies=merged)
+
+    assert told.stored == list(range(100, 202)), "asked for again, as single fills"
+    assert set(told.states()) == {("closed", "id-hole")}
+
+
 def test_what_is_lost_meanwhile_is_filled_too_and_first() -> None:
     async def act(world: World) -> None:
         await anyio.sleep(0.03)
@@ -299,6 +317,23 @@ def test_a_live_trade_that_comes_late_is_stored_once() -> None:
         await anyio.sleep(0.005)
         world.live(195, 196, 150)
         await anyio.sleep(5)
+
+    told = scene(act, ids=ALL)
+
+    assert told.stored == list(range(100, 202))
+
+
+def test_what_is_fetched_does_not_prolong_coverage() -> None:
+    """Coverage says until when the stream itself was followed."""
+
+    async def act(world: World) -> None:
+        begun_ns = world.clock.wall_ns()
+        await anyio.sleep(10)
+        world._emit(world.pipeline.advance(world.clock.wall_ns()))
+        rows = [one for one in world.journal if isinstance(one, Coverage)]
+        assert rows[-1].last_id == 201
+        assert rows[-1].ended_ns is not None
+        assert rows[-1].ended_ns < begun_ns
 
     told = scene(act, ids=ALL)
 

@@ -9,7 +9,7 @@ from typing import Any
 import anyio
 import pytest
 
-from tapeline.errors import HandshakeRefused, TransportError
+from tapeline.errors import HandshakeRefused, RequestFailed, TransportError
 from tapeline.model import Budget, Keepalive
 
 World = Any
@@ -333,3 +333,44 @@ def test_the_venue_clock_reaches_sessions_and_signatures(
             assert abs(offset_ns - ahead_ns) < 10**9
 
     run_world(scenario, config=tiny_config(private=True, time=True))
+
+
+def test_an_unreachable_venue_is_told_at_once_and_then_once_a_minute(
+    run_world: RunWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(world: World) -> None:
+        world.rules.dial_errors.extend(TransportError("no way") for _ in range(10_000))
+        async with world.running("A", settle_s=2):
+            first = "tiny: socket 1 could not be opened, trying again: no way"
+            assert caplog.messages == [first]
+            assert caplog.records[0].levelname == "WARNING"
+            assert caplog.records[0].name == "tapeline.link.tiny"
+            await anyio.sleep(600)
+            assert 5 <= len(caplog.messages) <= 11
+            assert all("no way (and " in text for text in caplog.messages[1:])
+            assert {one.kind for one in world.changes} == {"unreachable"}
+            status = world.link.status()
+            assert (status.state, status.last_error) == ("backing-off", "no way")
+            assert status.attempts_in_a_row == len(world.venue.dialed_ns) > 10
+
+    run_world(scenario)
+
+
+def test_missing_instruments_are_told_at_once_and_shown_in_status(
+    run_world: RunWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(world: World) -> None:
+        world.http.script.extend([RequestFailed("no way")] * 3)
+        world.http.paths["/instruments"] = b"A,B"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(world.link.load_instruments, "spot")
+            await anyio.sleep(0.05)
+            status = world.link.status()
+            assert status.attempts_in_a_row >= 1
+            assert status.last_error.endswith("/instruments: no way")
+        (text,) = caplog.messages
+        assert text.startswith("tiny: no list of instruments yet, trying again: GET ")
+        assert text.endswith(": no way")
+        assert world.link.status().attempts_in_a_row == 0
+
+    run_world(scenario)

@@ -191,7 +191,7 @@ def test_a_downtime_of_a_night_leaves_no_candle_incomplete(tell: Tell) -> None:
         ten_minutes,
         ten_minutes,
         pause_s=9 * 3_600.0,
-        rate_hz=0.1,
+        rate_hz=0.3,
         symbols=["BTC-USDT"],
     )
 

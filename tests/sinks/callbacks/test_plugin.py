@@ -57,3 +57,13 @@ def test_options_are_read_and_described() -> None:
     assert options == CallbacksConfig("a.b:c", symbols=("BTC-USDT",))
     for field in attrs.fields(CallbacksConfig):
         assert field.metadata["description"].endswith(".")
+
+
+def test_check_names_a_target_that_cannot_be_found() -> None:
+    """And says nothing of one that can."""
+    adapter = CallbacksAdapter()
+
+    assert adapter.check(CallbacksConfig("json:dumps")) is None
+    problem = adapter.check(CallbacksConfig("json:dumpss"))
+    assert problem is not None
+    assert "did you mean 'dumps'" in problem

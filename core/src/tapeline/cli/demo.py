@@ -52,7 +52,9 @@ class _Venue:
 def demo(
     duration: Annotated[
         float,
-        typer.Option(help="Stop after so many seconds; Ctrl-C stops it earlier.", min=3),
+        typer.Option(
+            help="Stop after so many seconds; Ctrl-C stops it earlier.", min=3
+        ),
     ] = 30.0,
     data_dir: Annotated[
         Path, typer.Option(help="Folder of the demo; an earlier demo in it is removed.")
@@ -96,14 +98,19 @@ def _prepare_folder(folder: Path) -> None:
         ) from error
 
 
+def cut_script(duration: float) -> list[Fault]:
+    """When the connections are torn: early enough to be seen to heal."""
+    at_s = min(duration * 0.4, _FIRST_CUT_S)
+    last_s = max(duration - _FIRST_CUT_S, at_s)
+    script: list[Fault] = []
+    while at_s <= last_s and len(script) < _MAX_CUTS:
+        script.append(Fault(kind="abort", at_s=at_s))
+        at_s += _CUT_EVERY_S
+    return script
+
+
 def _script(duration: float, faults: bool) -> list[Fault]:
-    # Early enough that whoever watches sees it heal, and every stream is live again.
-    first_s = min(duration * 0.4, _FIRST_CUT_S)
-    last_s = max(duration - _FIRST_CUT_S, first_s)
-    script = []
-    while first_s <= last_s and len(script) < _MAX_CUTS:
-        script.append(Fault(kind="abort", at_s=first_s))
-        first_s += _CUT_EVERY_S
+    script = cut_script(duration)
     if faults:
         script += [
             Fault(kind="drop", channel="trades", probability=0.01),

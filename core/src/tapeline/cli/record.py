@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +10,15 @@ import attrs
 import typer
 
 from tapeline.cli.output import guarded, run_async, say
-from tapeline.cli.run import end_after, wait_for_signal
+from tapeline.cli.run import (
+    end_after,
+    load_to_run,
+    start_logging,
+    wait_for_signal,
+)
 from tapeline.collectors.configured import build_manager
-from tapeline.config import TapelineConfig, load_config
+from tapeline.config import TapelineConfig
+from tapeline.errors import RecordingError
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import Recorder, RecorderSettings, system_seams, use_seams
 
@@ -39,15 +44,23 @@ def record(
     max_age_s: Annotated[
         float | None, typer.Option(help="Remove files older than this.", min=1)
     ] = None,
+    private: Annotated[
+        bool,
+        typer.Option(
+            "--private",
+            help="Also record what sockets of an account receive: balances and such.",
+        ),
+    ] = False,
 ) -> None:
     """Record the frames and REST answers of all collectors; nothing is stored."""
     registry = PluginRegistry()
-    loaded = guarded(lambda: load_config(config, registry, os.environ))
+    loaded = guarded(lambda: load_to_run(config, registry))
     settings = RecorderSettings(
         max_file_bytes=int(max_file_mib * _MIB),
         max_file_s=max_file_s,
         max_total_bytes=int(max_total_mib * _MIB),
         max_age_s=max_age_s,
+        private=private,
     )
     run_async(lambda: _record(loaded, registry, out, settings, duration))
 
@@ -59,12 +72,14 @@ async def _record(
     settings: RecorderSettings,
     duration: float | None,
 ) -> None:
+    start_logging(config)
     proxy = config.runtime.proxy
     seams = system_seams(proxy.reveal() if proxy is not None else None)
     recorder = Recorder(out, seams.clock, seams.executor, settings)
     with use_seams(recorder.seams(seams)):
         # Without sinks nothing is stored, so recording needs no data folder.
-        manager = build_manager(attrs.evolve(config, sinks={}), registry)
+        without = attrs.evolve(config, sinks={})
+        manager = build_manager(without, registry, embedded=False)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(recorder.run)
         await manager.start()
@@ -78,3 +93,5 @@ async def _record(
             await manager.stop()
             await recorder.aclose()
     say(f"{recorder.lines:,} lines in {recorder.files} files, {recorder.dropped} lost")
+    if recorder.problem:
+        raise RecordingError(str(out), None, recorder.problem)

@@ -7,19 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from tapeline.cli.output import guarded, print_json, run_async, say
+from tapeline.cli.output import guarded, print_json, run_async, say, warn
 from tapeline.cli.targets import sink_for_database
 from tapeline.config import structure_options
 from tapeline.errors import ConfigError, UsageError
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import TIMEFRAMES, width_ns
 from tapeline.plugins import PluginRegistry
-from tapeline.runtime import ReplayReport, replay
+from tapeline.runtime import ReplayReport, expand_recordings, replay
 from tapeline.runtime.replay import Replayer, read_instrument_files
 
 
 def replay_command(
-    files: Annotated[list[Path], typer.Argument(help="Recordings, gzipped or not.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Recordings, gzipped or not, or folders of them."),
+    ],
     exchange: Annotated[str, typer.Option(help="The exchange that they are of.")],
     database: Annotated[str, typer.Option(help="Path or URL of the database.")],
     market: Annotated[
@@ -43,7 +46,7 @@ def replay_command(
     """Replay recordings into a database; nothing is fetched."""
     registry = PluginRegistry()
 
-    def prepare() -> Replayer:
+    def prepare() -> tuple[list[Path], Replayer]:
         adapter = registry.exchange(exchange)
         widths = _split(timeframes)
         for timeframe in widths:
@@ -53,17 +56,24 @@ def replay_command(
             raise UsageError(
                 f"expected a market of {exchange} ({offered}), found {market!r}"
             )
-        return Replayer(
+        paths = expand_recordings(files)
+        return paths, Replayer(
             adapter,
             _config(adapter),
             market=market,
             symbols=_split(symbols) or None,
             timeframes=[name for name in TIMEFRAMES if name in widths],
-            instruments=read_instrument_files(adapter, instruments or ()),
+            instruments=read_instrument_files(
+                adapter, expand_recordings(instruments or ())
+            ),
         )
 
-    replayer = guarded(prepare)
-    report = run_async(lambda: _replay(registry, files, replayer, database))
+    paths, replayer = guarded(prepare)
+    report = run_async(lambda: _replay(registry, paths, replayer, database))
+    if replayer.missing_symbols:
+        warn(f"not in the recording: {', '.join(replayer.missing_symbols)}")
+    if not replayer.pipeline.streams:
+        warn(f"nothing in the recording is a stream of {exchange} that can be stored")
     if as_json:
         print_json(report.as_dict())
         return

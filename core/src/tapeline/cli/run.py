@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from pathlib import Path
@@ -12,11 +13,16 @@ import anyio.abc
 import typer
 
 from tapeline.cli.output import FAILED, guarded, run_async, say, warn
+from tapeline.cli.reporting import Reporter
+from tapeline.collectors import CollectorManager
 from tapeline.collectors.configured import build_manager
 from tapeline.config import TapelineConfig, load_config
+from tapeline.errors import ConfigError
 from tapeline.logs import configure_logging
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import system_seams, use_seams
+
+logger = logging.getLogger("tapeline.run")
 
 
 def run(
@@ -28,17 +34,31 @@ def run(
 ) -> None:
     """Collect until SIGINT or SIGTERM, then flush and end with 0."""
     registry = PluginRegistry()
-    loaded = guarded(lambda: load_config(config, registry, os.environ))
+    loaded = guarded(lambda: load_to_run(config, registry))
     failed = run_async(lambda: _run(loaded, registry, duration))
     if failed:
         warn(f"tapeline: {failed}")
         raise typer.Exit(FAILED)
 
 
-async def _run(
-    config: TapelineConfig, registry: PluginRegistry, duration: float | None
-) -> str | None:
-    """Collect; the sentence about what failed, None when nothing did."""
+def load_to_run(path: Path, registry: PluginRegistry) -> TapelineConfig:
+    """The configuration in *path*, with something to do in it.
+
+    Raises:
+        ConfigError: it cannot be used, or no collector in it is enabled.
+    """
+    config = load_config(path, registry, os.environ)
+    if not any(section.enabled for section in config.collectors.values()):
+        names = ", ".join(config.collectors)
+        found = f"found only disabled ones ({names})" if names else "found none"
+        advice = "set 'enabled = true'" if names else "write a [collectors.NAME] table"
+        sentence = f"expected a collector that is enabled, {found}; {advice}"
+        raise ConfigError([("collectors", sentence)], str(path))
+    return config
+
+
+def start_logging(config: TapelineConfig) -> None:
+    """Log to the files that *config* names, and to the console."""
     runtime = config.runtime
     configure_logging(
         runtime.log_level,
@@ -48,15 +68,24 @@ async def _run(
         max_bytes=runtime.log_max_bytes,
         kept=runtime.log_files,
     )
-    proxy = runtime.proxy.reveal() if runtime.proxy is not None else None
-    with use_seams(system_seams(proxy)):
+
+
+async def _run(
+    config: TapelineConfig, registry: PluginRegistry, duration: float | None
+) -> str | None:
+    """Collect; the sentence about what failed, None when nothing did."""
+    start_logging(config)
+    proxy = config.runtime.proxy
+    with use_seams(system_seams(proxy.reveal() if proxy is not None else None)):
         manager = build_manager(config, registry)
     await manager.start()
+    reporter = Reporter(manager, logger)
     names = ", ".join(manager.list_collectors())
     say(f"collecting: {names}; stop with Ctrl-C")
     reason: list[str] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
+        tasks.start_soon(reporter.run)
         if duration is not None:
             tasks.start_soon(end_after, duration, tasks.cancel_scope)
         engine = manager.engine
@@ -65,10 +94,20 @@ async def _run(
             await engine.wait()
             reason.append(f"the engine stopped: {engine.last_error}")
             tasks.cancel_scope.cancel()
-    with anyio.CancelScope(shield=True):
-        # Bounded by the manager's own deadlines.
-        await manager.stop()
+    logger.info("%s", reporter.line())
+    logger.info("stopping")
+    await _stop(manager, reporter)
+    logger.info("%s", reporter.last_line())
     return reason[0] if reason else None
+
+
+async def _stop(manager: CollectorManager, reporter: Reporter) -> None:
+    with anyio.CancelScope(shield=True):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reporter.run_stop)
+            # Bounded by the manager's own deadlines.
+            await manager.stop()
+            tasks.cancel_scope.cancel()
 
 
 async def wait_for_signal(scope: anyio.CancelScope) -> None:

@@ -105,7 +105,9 @@ class LiveFanOut:
     async def add_sink(
         self, name: str, sink: Sink, accepts: Sequence[str] | None
     ) -> None:
-        """Feed a live sink; one that is unavailable is opened again in its task.
+        """Feed a live sink, while ``run`` runs.
+
+        One that is unavailable, or takes long, goes on opening in its task.
 
         Raises:
             Exception: what the sink says when it can never be opened.
@@ -120,9 +122,16 @@ class LiveFanOut:
             self._reporter,
             self._settings,
         )
-        await live.open_once()
         self._sinks[name] = live
+        if self._tasks is None:
+            # A ``run`` that was started just now has its first turn.
+            await anyio.lowlevel.checkpoint()
         self._spawn(live)
+        try:
+            await live.opened(self._settings.open_s)
+        except Exception:
+            del self._sinks[name]
+            raise
 
     def publish(self, records: Sequence[Record]) -> None:  # hot path
         """Hand *records* over; returns at once. They must not change any more."""

@@ -12,6 +12,7 @@ from tapeline.clock import Clock, Now
 from tapeline.delivery.accepting import Filter
 from tapeline.delivery.consumers import Reporter
 from tapeline.delivery.queues import DropOldest
+from tapeline.delivery.reports import SinkReports
 from tapeline.delivery.settings import Backoff, LiveSettings
 from tapeline.errors import SinkUnavailable
 from tapeline.hookspecs import Sink
@@ -19,6 +20,8 @@ from tapeline.model import Batch, Part, Record
 
 LIVE_JOURNAL_ID = "live"
 """What a live sink is given as journal: its positions count from 0."""
+
+_CONSEQUENCE = "it misses what comes meanwhile"
 
 
 class LiveSink:
@@ -49,24 +52,37 @@ class LiveSink:
         self._settings = settings
         self._backoff = Backoff(rng, settings.first_delay_s, settings.max_delay_s)
         self._opened = False
+        self._tried = anyio.Event()
+        self._refusal: Exception | None = None
+        # While ``opened`` waits it is the one that tells of a refusal.
+        self._is_watched = True
+        self._reports = SinkReports(name)
         self._position = 0
         self._batches = self._records = self._errors = self._failed_records = 0
         self._last_error = ""
 
-    async def open_once(self) -> None:
-        """Try to open it; one that is unavailable is tried again by ``run``."""
-        try:
-            await self._sink.open(LIVE_JOURNAL_ID)
-            self._opened = True
-        except SinkUnavailable as error:
-            self._note(error)
+    async def opened(self, deadline_s: float) -> None:
+        """Wait for the first try to open, which ``run`` makes, at most this long.
+
+        Raises:
+            Exception: what the sink says when it can never be opened.
+        """
+        with anyio.move_on_after(deadline_s):
+            await self._tried.wait()
+        refusal, self._refusal = self._refusal, None
+        if refusal is not None:
+            raise refusal
+        self._is_watched = False
+        if not self._tried.is_set():
+            self._reports.away(
+                f"opening takes more than {deadline_s:g} s", _CONSEQUENCE
+            )
 
     async def run(self, turn: int) -> None:
-        """Write what is queued until cancelled, then close."""
+        """Open, and write what is queued until cancelled, then close."""
         try:
-            while not self._opened:
+            while not await self._open():
                 await self._clock.sleep(self._backoff.next_delay_s())
-                await self.open_once()
             self._backoff.reset()
             while True:
                 # Silence of a market is no fault: no deadline.
@@ -77,9 +93,13 @@ class LiveSink:
                 await anyio.lowlevel.checkpoint()
         # The supervisor of one live sink: nobody else may notice its end.
         except Exception as error:
-            self._note(error)
+            if self._is_watched and not self._opened:
+                self._refusal = error
+            else:
+                self._note(error)
             self.queue.close()
         finally:
+            self._tried.set()
             with anyio.move_on_after(self._settings.close_s, shield=True):
                 await self._close()
 
@@ -101,6 +121,20 @@ class LiveSink:
             "counters": dict(health.counters),
         }
 
+    async def _open(self) -> bool:
+        """One try to open it; False while it is unavailable."""
+        try:
+            # No deadline: opening may take as long as the sink likes, here.
+            await self._sink.open(LIVE_JOURNAL_ID)
+        except SinkUnavailable as error:
+            self._note(error)
+            self._tried.set()
+            return False
+        self._opened = True
+        self._tried.set()
+        self._reports.back()
+        return True
+
     async def _write(self, records: Sequence[Record]) -> None:
         if not records:
             return
@@ -120,6 +154,7 @@ class LiveSink:
             self._batches += 1
             self._records += len(records)
             self._backoff.reset()
+            self._reports.back()
         finally:
             self.busy = False
 
@@ -132,4 +167,7 @@ class LiveSink:
     def _note(self, error: Exception) -> None:
         self._errors += 1
         self._last_error = f"{type(error).__name__}: {error}"
-        self._reporter(self.name, error)
+        if isinstance(error, SinkUnavailable):
+            self._reports.away(str(error), _CONSEQUENCE)
+        else:
+            self._reporter(self.name, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import anyio
@@ -11,19 +11,14 @@ import anyio.lowlevel
 
 from tapeline.clock import Clock, now
 from tapeline.delivery.accepting import Filter
-from tapeline.delivery.dead_letters import (
-    QUARANTINE,
-    DeadLetter,
-    DeadLetters,
-    halves,
-    suspects,
-    without,
-)
+from tapeline.delivery.dead_letters import DeadLetter, DeadLetters
+from tapeline.delivery.poison import Poison
+from tapeline.delivery.reports import SinkReports
 from tapeline.delivery.settings import Backoff, RunnerSettings
 from tapeline.delivery.source import BatchSource
-from tapeline.errors import ContractError, JournalError, SinkRejected, SinkUnavailable
+from tapeline.errors import ContractError, JournalError, SinkUnavailable
 from tapeline.hookspecs import Sink
-from tapeline.model import Batch, Gap, Part, Record, StatusChange
+from tapeline.model import Batch, StatusChange
 
 Result = TypeVar("Result")
 
@@ -74,6 +69,8 @@ class SinkRunner:
         )
         self._changed = changed
         self._letters = DeadLetters(self._settings.dead_letters)
+        self._poison = Poison(name, self._write, self._letters, clock)
+        self._reports = SinkReports(name)
         self._target: int | None = None
         self._abandoned = False
         self._started = False
@@ -206,7 +203,7 @@ class SinkRunner:
                         continue
                 else:
                     held = None
-                if not await self._write(wanted):
+                if not await self._poison.write(wanted):
                     return
                 held = None
                 continue
@@ -214,7 +211,7 @@ class SinkRunner:
                 self._target is not None
                 or self._held_s(held_ns) >= self._settings.cursor_s
             ):
-                if not await self._write(held):
+                if not await self._poison.write(held):
                     return
                 held = None
             if self._target is not None and position >= self._target:
@@ -246,72 +243,18 @@ class SinkRunner:
         return None
 
     async def _write(self, batch: Batch) -> bool:
-        """Store *batch*; False when that was given up for a stop."""
-        refused: list[tuple[int, int]] = []
-        reason = ""
+        """Store *batch*, for ever while the sink is away; False when given up.
+
+        Raises:
+            SinkRejected: the sink can never store it.
+        """
         while not self._abandoned:
             try:
                 await self._store(batch)
                 return True
             except (SinkUnavailable, OSError) as error:
                 await self._pause(error)
-            except SinkRejected as error:
-                if not len(batch):
-                    raise
-                refused, reason = list(error.records), str(error)
-                break
-        else:
-            return False
-        if refused:
-            left = self._bury(batch, refused, reason)
-            if left != batch:
-                return await self._write(left)
-        if len(batch.parts) > 1:
-            for half in halves(batch):
-                if not await self._write(half):
-                    return False
-            return True
-        return await self._isolate(batch, reason)
-
-    async def _isolate(self, batch: Batch, reason: str) -> bool:
-        """Store a refused part without as few of its records as possible."""
-        for group in suspects(batch.parts[0]):
-            trial = without(batch, group, self.name, self._clock.wall_ns())
-            while True:
-                if self._abandoned:
-                    return False
-                try:
-                    await self._store(trial)
-                except (SinkUnavailable, OSError) as error:
-                    await self._pause(error)
-                    continue
-                except SinkRejected:
-                    break
-                self._bury(batch, group, reason)
-                return True
-        # Not even gaps in the place of everything: only the cursor is left.
-        everything = [(place, ordinal) for place, ordinal, _ in batch.records()]
-        self._bury(batch, everything, reason)
-        bare = Part(batch.last_position, ())
-        return await self._write(Batch(batch.journal_id, (bare,)))
-
-    def _bury(
-        self, batch: Batch, refused: Collection[tuple[int, int]], reason: str
-    ) -> Batch:
-        """Count what is refused as dead letters; returns what is left of *batch*."""
-        wanted = set(refused)
-        for position, ordinal, record in batch.records():
-            if (position, ordinal) in wanted and not self._is_ours(record):
-                self._letters.add(DeadLetter(position, ordinal, record, reason))
-        return without(batch, wanted, self.name, self._clock.wall_ns())
-
-    def _is_ours(self, record: Record) -> bool:
-        """True for the gap that already stands for a dead letter."""
-        return (
-            isinstance(record, Gap)
-            and record.cause == QUARANTINE
-            and record.for_sink == self.name
-        )
+        return False
 
     async def _store(self, batch: Batch) -> None:
         """One write, never cancelled half-way, and the cursor after it."""
@@ -411,6 +354,12 @@ class SinkRunner:
             return
         self.state = state
         self.reason = "" if state == RUNNING else reason
+        if state == RUNNING:
+            self._reports.back()
+        elif state == UNAVAILABLE:
+            self._reports.away(reason, "the journal keeps its rows until it is back")
+        elif state == FAILED:
+            self._reports.failed(reason)
         if self._changed is not None:
             self._changed(
                 StatusChange(

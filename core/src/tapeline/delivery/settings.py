@@ -43,6 +43,7 @@ class LiveSettings:
         max_items, max_bytes: beyond either its oldest are dropped and counted.
         turn: records handled before other tasks have a turn.
         first_delay_s, max_delay_s: full-jitter back-off of a live sink.
+        open_s: how long a start waits for a live sink; it goes on opening after.
         close_s: how long closing a live sink may take.
     """
 
@@ -51,6 +52,7 @@ class LiveSettings:
     turn: int = 500
     first_delay_s: float = 0.5
     max_delay_s: float = 60.0
+    open_s: float = 10.0
     close_s: float = 5.0
 
 

@@ -106,6 +106,7 @@ class LocalBook:
         # A snapshot that no delta has followed yet: the first one may bridge it.
         self._bare = False
         self._broken = False
+        self._spliced: list[BookDelta] = []
         # Newest id among the deltas that came while the book was invalid.
         self._chain_id: int | None = None
         self._exchange_ns = 0
@@ -147,6 +148,16 @@ class LocalBook:
         self._break(reason)
         self._chain_id = None
         self._waiting.clear()
+
+    def take_spliced(self) -> list[BookDelta]:
+        """The deltas that waited for the last snapshot and followed it; once."""
+        spliced, self._spliced = self._spliced, []
+        return spliced
+
+    @property
+    def received_ns(self) -> int:
+        """Our wall clock at the last event that it has; 0 before the first."""
+        return self._received_ns
 
     @property
     def usable(self) -> bool:
@@ -218,6 +229,7 @@ class LocalBook:
     def _splice(self) -> None:
         """Bring the fresh snapshot forward by the deltas that came before it."""
         waiting, self._waiting = self._waiting, deque(maxlen=self._waiting.maxlen)
+        self._spliced = spliced = []
         for delta in waiting:
             link, last_id, last = delta.link_id, delta.last_id, self.last_id
             if link is None or last_id is None or last is None:
@@ -226,6 +238,7 @@ class LocalBook:
                 self._change(delta)
                 if not self.valid:
                     return
+                spliced.append(delta)
             else:
                 self._counts.waiting_dropped += 1
 

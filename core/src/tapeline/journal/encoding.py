@@ -26,6 +26,7 @@ from tapeline.journal.spans import (
     subscription_key,
 )
 from tapeline.model import (
+    CLOSED,
     Balance,
     BookDelta,
     BookSnapshot,
@@ -109,12 +110,12 @@ class _Table:
 
     def note_gap(self, gap: Gap) -> int:
         """Count a gap, with the ids that it says are missing."""
-        times = [ns for ns in (gap.from_ns, gap.to_ns) if ns is not None]
-        index = 0
-        for ns in times or [gap.detected_ns]:
-            index = self.note(GAP, gap.stream, ns)
+        known = [ns for ns in (gap.from_ns, gap.to_ns) if ns is not None]
+        times = known or [gap.detected_ns]
+        index = self.note(GAP, gap.stream, times[0])
         span = self.spans[index, GAP]
-        span.count -= max(0, len(times) - 1)
+        span.min_ns = min(span.min_ns, *times)
+        span.max_ns = max(span.max_ns, *times)
         if gap.state != CLOSED and gap.from_id is not None and gap.to_id is not None:
             span.runs = merge_runs(
                 [*span.runs, (gap.from_id, gap.to_id)], MAX_RUNS_PER_ROW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,8 @@ from tapeline.journal.settings import JournalSettings
 from tapeline.journal.sqlite import is_corrupt
 from tapeline.journal.store import Store
 from tapeline.seams import Executor, Worker
+
+logger = logging.getLogger("tapeline.journal")
 
 Result = TypeVar("Result")
 
@@ -137,6 +140,7 @@ class JournalFile:
 
     def note(self, reason: str) -> None:
         """Report damage that shows in what is missing, not in the file."""
+        logger.warning("%s", reason)
         self.damages.append(
             DamageReport(
                 reason=reason,
@@ -166,6 +170,7 @@ class JournalFile:
         self.store = opened.store
         if opened.damage is not None:
             self.damages.append(opened.damage)
+            logger.warning("%s", opened.damage.reason)
         else:
             self.note(f"journal {self._path.name} was opened again after: {cause}")
         if self.salvaged is not None:

@@ -51,13 +51,18 @@ class Intake:
         """What waits, as a part of what may."""
         return self.nbytes / self._max_bytes
 
-    def append(self, records: Sequence[Record]) -> int:  # hot path
+    def append(  # hot path
+        self, records: Sequence[Record], urgent: bool = False
+    ) -> int:
         """Take *records* as the next position.
+
+        Args:
+            urgent: take them in any case.
 
         Raises:
             JournalFull: too much waits already.
         """
-        if self.nbytes >= self._max_bytes:
+        if self.nbytes >= self._max_bytes and not urgent:
             raise JournalFull(
                 f"expected less than {self._max_bytes} bytes waiting for the disk, "
                 f"found {self.nbytes}{': ' if self.disk_error else ''}{self.disk_error}"

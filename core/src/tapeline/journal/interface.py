@@ -49,8 +49,13 @@ class JournalLike(Protocol):
     def damages(self) -> Sequence[DamageReport]:
         """All damage found so far, the oldest first."""
 
-    def append(self, records: Sequence[Record]) -> int:
+    def append(self, records: Sequence[Record], *, urgent: bool = False) -> int:
         """Take *records* as the next position; returns it. Hot path.
+
+        Args:
+            urgent: never refuse them. For facts, which somebody believes to be
+                written once they are made, and for events that were taken before
+                it was ``full``; the caller keeps them few.
 
         Raises:
             JournalFull: memory for what the disk refuses is spent.

@@ -10,22 +10,20 @@ import anyio
 
 from tapeline.clock import Clock
 from tapeline.errors import JournalError, JournalFull
-from tapeline.journal.backlog import Backlog
+from tapeline.journal.committing import Committer
 from tapeline.journal.files import JournalFile, first_position
-from tapeline.journal.intake import Intake, Pending
-from tapeline.journal.losses import QUOTA, Loss
+from tapeline.journal.intake import Intake
+from tapeline.journal.losses import report_damage
 from tapeline.journal.notes import Notes
 from tapeline.journal.readers import Readers
 from tapeline.journal.recovery import DamageReport
-from tapeline.journal.ring import Ring
-from tapeline.journal.rows import Commit, State, StoredPart, Trimmed, row_tuple
+from tapeline.journal.rows import StoredPart
 from tapeline.journal.settings import JournalSettings
 from tapeline.journal.spans import Spans
-from tapeline.journal.store import Store, part_of
+from tapeline.journal.store import part_of
 from tapeline.model import Batch, Part, Record
 from tapeline.seams import Executor
 
-_QUOTA_SLACK = 0.95
 _CLOSE_TRIES = 3
 _REFOLD_RECORDS = 20_000
 _REFOLD_BYTES = 8 * 2**20
@@ -43,8 +41,7 @@ class Journal:
         self._settings = settings
         self._id = state.journal_id
         self._started = state.started
-        self._floor = state.floor
-        self._committed = self._old_last = state.last
+        self._old_last = state.last
         # Far above everything a lost tail may have used before: a number is never
         # given out twice, whatever became of the file.
         first = max(state.last + 1, state.started)
@@ -52,21 +49,11 @@ class Journal:
         self._intake = Intake(clock, first, settings.memory_bytes)
         self._notes = Notes(state.checkpoints, state.bans)
         self._readers = Readers(state.cursors, state.losses)
-        self._ring = Ring(settings.ring_bytes)
-        self._backlog = Backlog()
-        self._backlog.load(state.sizes)
-        self._chunks = tuple(state.chunks)
+        self._committer = Committer(
+            file, clock, settings, self._intake, self._notes, self._readers
+        )
         self._damage = file.damages[0] if file.damages else None
-        self._disk_error = ""
         self._closed = False
-        self._commits = self._given_up = self._trimmed_rows = 0
-        self._last_trim_ns = clock.monotonic_ns()
-        self._trim_now = False
-        self._work = anyio.Event()
-        self._urgent = anyio.Event()
-        self._moved = anyio.Event()
-        self._committing = anyio.Lock()
-        file.salvaged = self._write_down_again
 
     @classmethod
     async def open(
@@ -100,17 +87,19 @@ class Journal:
     def last(self) -> int:
         """Position of the newest append, or of the newest row found at start."""
         intake = self._intake
-        return intake.next - 1 if intake.next > intake.first else self._committed
+        return (
+            intake.next - 1 if intake.next > intake.first else self._committer.committed
+        )
 
     @property
     def committed(self) -> int:
         """Position up to which everything is durable."""
-        return self._committed
+        return self._committer.committed
 
     @property
     def floor(self) -> int:
         """Position up to which rows were trimmed."""
-        return self._floor
+        return self._committer.floor
 
     @property
     def pending_bytes(self) -> int:
@@ -125,7 +114,7 @@ class Journal:
     @property
     def full(self) -> bool:
         """True while the disk refuses, or memory is spent."""
-        return bool(self._disk_error) or self._intake.pressure >= 1
+        return bool(self._committer.disk_error) or self._intake.pressure >= 1
 
     @property
     def damage(self) -> DamageReport | None:
@@ -137,8 +126,13 @@ class Journal:
         """All damage found so far."""
         return tuple(self._file.damages)
 
-    def append(self, records: Sequence[Record]) -> int:  # hot path
+    def append(  # hot path
+        self, records: Sequence[Record], *, urgent: bool = False
+    ) -> int:
         """Take *records* as the next position; returns it.
+
+        Args:
+            urgent: take them though memory is spent.
 
         Raises:
             JournalFull: memory for what the disk refuses is spent.
@@ -148,9 +142,8 @@ class Journal:
             return self.last
         if self._closed:
             raise JournalError("expected an open journal, found it closed")
-        position = self._intake.append(records)
-        self._urgent.set()
-        self._work.set()
+        position = self._intake.append(records, urgent)
+        self._committer.wake()
         return position
 
     async def wait_committed(self, position: int) -> None:
@@ -159,13 +152,13 @@ class Journal:
         Raises:
             JournalError: the journal was closed before.
         """
-        while self._committed < position:
-            if self._moved.is_set():
+        while self._committer.committed < position:
+            if self._committer.moved.is_set():
                 raise JournalError(
                     f"expected position {position} in the journal, found it closed "
-                    f"at {self._committed}"
+                    f"at {self._committer.committed}"
                 )
-            await self._moved.wait()
+            await self._committer.moved.wait()
 
     async def wait_beyond(self, position: int) -> None:
         """Wait until there are committed rows behind *position*; no deadline.
@@ -177,22 +170,7 @@ class Journal:
 
     async def run(self) -> None:
         """Commit and trim until closed."""
-        pause_s = self._settings.commit_ms / 1_000
-        while True:
-            # Nothing to do is no fault: this waits without a deadline.
-            await self._work.wait()
-            if not self._urgent.is_set():
-                with anyio.move_on_after(self._settings.lazy_s):
-                    await self._urgent.wait()
-            if self._closed:
-                return
-            started_ns = self._clock.monotonic_ns()
-            if await self._commit():
-                await self._keep_quota()
-                spent_s = (self._clock.monotonic_ns() - started_ns) / 1e9
-                await self._clock.sleep(pause_s - spent_s)
-            else:
-                await self._clock.sleep(self._settings.retry_s)
+        await self._committer.run()
 
     async def next_batch(
         self,
@@ -205,12 +183,15 @@ class Journal:
         """Committed rows behind *after*, in order; None when there are none."""
         parts = self._told(sink, after)
         if not parts:
-            upto = self._committed
+            upto = self._committer.committed
             if after >= upto:
                 return None
             parts = self._from_ring(after, max_records, max_bytes)
         if not parts:
             stored = await self._read(after, upto, max_records, max_bytes)
+            damaged = sum(part.damaged for part in stored)
+            if sink and damaged:
+                report_damage(sink, damaged)
             # A loss may have been noted meanwhile, and its rows removed.
             parts = self._told(sink, after) or [part_of(part) for part in stored]
         batch = Batch(self._id, parts or [Part(upto, ())])
@@ -220,7 +201,7 @@ class Journal:
 
     def expect_sink(self, name: str) -> None:
         """Keep rows from now on for a sink that will register later."""
-        self._readers.expect(name, self._floor)
+        self._readers.expect(name, self._committer.floor)
 
     def register_sink(
         self, name: str, position: int | None, *, own_cursor: bool = True
@@ -243,21 +224,21 @@ class Journal:
             position,
             own_cursor=own_cursor,
             started=self._started,
-            floor=self._floor,
-            chunks=self._chunks,
+            floor=self._committer.floor,
+            chunks=self._committer.chunks,
         )
-        self._work.set()
+        self._committer.wake(urgent=False)
         return cursor
 
     def retain_sinks(self, names: Collection[str]) -> None:
         """Forget all sinks but *names*."""
         self._readers.retain(names)
-        self._work.set()
+        self._committer.wake(urgent=False)
 
     def retain_checkpoints(self, names: Collection[str]) -> None:
         """Forget all checkpoints but *names*."""
         self._notes.retain_checkpoints(names)
-        self._work.set()
+        self._committer.wake(urgent=False)
 
     def cursor(self, name: str) -> int | None:
         """How far the sink is; None when it is not known."""
@@ -268,19 +249,18 @@ class Journal:
         self._readers.advance(name, position)
         lowest = self._readers.lowest
         if lowest is not None:
-            self._ring.release(lowest)
-        self._work.set()
+            self._committer.ring.release(lowest)
+        self._committer.wake(urgent=False)
 
     def lag(self, name: str) -> tuple[int, int, float]:
         """Rows, bytes and seconds by which the sink is behind."""
-        cursor = self._readers.cursors.get(name, self._floor)
-        return self._backlog.behind(cursor, self._clock.wall_ns())
+        cursor = self._readers.cursors.get(name, self._committer.floor)
+        return self._committer.backlog.behind(cursor, self._clock.wall_ns())
 
     def checkpoint(self, name: str, position: int, payload: bytes) -> None:
         """Keep *payload*, which holds what rows up to *position* made."""
         self._notes.checkpoint(name, position, payload)
-        self._urgent.set()
-        self._work.set()
+        self._committer.wake()
 
     def checkpoints(self) -> Mapping[str, tuple[int, bytes]]:
         """The newest checkpoints that are durable."""
@@ -290,7 +270,7 @@ class Journal:
         self, position: int
     ) -> AsyncIterator[tuple[int, Sequence[Record]]]:
         """Rows behind *position* that are committed now, for a refold at start."""
-        upto = self._committed
+        upto = self._committer.committed
         while position < upto:
             stored = await self._read(position, upto, _REFOLD_RECORDS, _REFOLD_BYTES)
             if not stored:
@@ -306,8 +286,7 @@ class Journal:
     def remember_ban(self, scope: str, until_ns: int) -> None:
         """Keep away from *scope* until then, over restarts too."""
         self._notes.ban(scope, until_ns)
-        self._urgent.set()
-        self._work.set()
+        self._committer.wake()
 
     def bans(self) -> Mapping[str, int]:
         """Bans that are not over."""
@@ -318,23 +297,23 @@ class Journal:
         return {
             "journal_id": self._id,
             "last_position": self.last,
-            "committed_position": self._committed,
-            "floor_position": self._floor,
-            "rows": self._backlog.rows,
-            "bytes": self._backlog.nbytes,
+            "committed_position": self._committer.committed,
+            "floor_position": self._committer.floor,
+            "rows": self._committer.backlog.rows,
+            "bytes": self._committer.backlog.nbytes,
             "quota_bytes": self._settings.quota_bytes,
             "pending_rows": len(self._intake),
             "pending_bytes": self._intake.nbytes,
-            "ring_rows": len(self._ring),
-            "ring_bytes": self._ring.nbytes,
+            "ring_rows": len(self._committer.ring),
+            "ring_bytes": self._committer.ring.nbytes,
             "records_appended": self._intake.records,
-            "commits": self._commits,
-            "rows_trimmed": self._trimmed_rows,
-            "rows_given_up": self._given_up,
+            "commits": self._committer.commits,
+            "rows_trimmed": self._committer.trimmed_rows,
+            "rows_given_up": self._committer.given_up,
             "damaged_rows": self._file.store.damaged_rows,
             "damages": len(self._file.damages),
             "full": self.full,
-            "disk_error": self._disk_error,
+            "disk_error": self._committer.disk_error,
         }
 
     async def aclose(self) -> None:
@@ -346,22 +325,22 @@ class Journal:
         if self._closed:
             return
         self._closed = True
-        self._work.set()
-        self._urgent.set()
+        self._committer.close()
         with anyio.CancelScope(shield=True):  # bounded by the number of tries
             for attempt in range(_CLOSE_TRIES):
-                if await self._commit() or attempt == _CLOSE_TRIES - 1:
+                if await self._committer.commit() or attempt == _CLOSE_TRIES - 1:
                     break
                 await self._clock.sleep(min(0.2, self._settings.retry_s))
             lost = len(self._intake)
             try:
                 await self._file.close(clean=not lost)
             finally:
-                self._moved.set()
+                self._committer.moved.set()
         if lost:
             raise JournalFull(
                 f"expected room for {lost} rows when closing the journal, found the "
-                f"disk refusing them ({self._disk_error}); they are not stored"
+                f"disk refusing them ({self._committer.disk_error}); they are not "
+                "stored"
             )
 
     def _knows(self, position: int) -> bool:
@@ -379,10 +358,10 @@ class Journal:
         # Nothing was given out between the last run's end and this one's start.
         jumped = self._old_last <= after < self._intake.first
         wanted = self._intake.first if jumped else after + 1
-        first = self._ring.first
+        first = self._committer.ring.first
         if first is None or first > wanted:
             return []
-        return self._ring.take(wanted, max_records, max_bytes)
+        return self._committer.ring.take(wanted, max_records, max_bytes)
 
     async def _read(
         self, after: int, upto: int, max_records: int, max_bytes: int
@@ -395,163 +374,5 @@ class Journal:
             except (sqlite3.Error, OSError) as error:
                 # The disk fails to read: it is asked again for as long as the
                 # caller waits.
-                self._disk_error = str(error)
+                self._committer.disk_error = str(error)
                 await self._clock.sleep(self._settings.retry_s)
-
-    async def _commit(self) -> bool:
-        """One group commit; False when the disk refused it."""
-        done = False
-        # A commit that began is finished, and its outcome noted, whatever is
-        # cancelled around it; it is bounded by the disk.
-        with anyio.CancelScope(shield=True):
-            async with self._committing:
-                done = await self._commit_pending()
-        return done
-
-    async def _commit_pending(self) -> bool:
-        self._work = anyio.Event()
-        self._urgent = anyio.Event()
-        pending = self._intake.take()
-        notes = self._notes.take()
-        changes = self._readers.take_changes()
-        trim_to = self._trim_target()
-        if not (pending or notes or changes or trim_to):
-            return True
-        commit = Commit(
-            cursors=changes.cursors,
-            losses=changes.losses,
-            forget=changes.forget,
-            checkpoints=notes.checkpoints,
-            forget_checkpoints=notes.forget,
-            bans=notes.bans,
-            trim_to=trim_to,
-            trim_rows=self._settings.trim_rows,
-        )
-        # On a full disk, what may go has to go before anything comes.
-        room_first = bool(self._disk_error)
-
-        def write(store: Store) -> Trimmed | None:
-            rows = [
-                row_tuple(item.position, item.wall_ns, item.headers, item.payload)
-                for item in pending
-            ]
-            return store.commit(commit, rows, room_first=room_first)
-
-        try:
-            trimmed = await self._file.call(write)
-        except (sqlite3.Error, OSError, JournalError) as error:
-            self._intake.give_back(pending)
-            self._notes.give_back(notes)
-            self._readers.give_back(changes)
-            self._disk_error = await self._file.renew(error) or str(error)
-            self._intake.disk_error = self._disk_error
-            self._work.set()
-            self._urgent.set()
-            return False
-        self._disk_error = self._intake.disk_error = ""
-        self._commits += 1
-        self._notes.stored(notes)
-        if notes.checkpoints:
-            self._work.set()  # more may be trimmed now
-        self._note_rows(pending)
-        self._note_trim(trimmed)
-        return True
-
-    def _note_rows(self, pending: Sequence[Pending]) -> None:
-        """These rows are durable: readers may have them."""
-        if not pending:
-            return
-        self._backlog.extend(
-            [(item.position, item.nbytes, item.wall_ns) for item in pending]
-        )
-        if self._readers.cursors:
-            for item in pending:
-                self._ring.add(item.position, item.records, item.nbytes)
-        else:
-            self._ring.clear()
-        self._intake.stored(pending)
-        self._committed = pending[-1].position
-        moved, self._moved = self._moved, anyio.Event()
-        moved.set()
-
-    def _note_trim(self, trimmed: Trimmed | None) -> None:
-        if trimmed is None:
-            return
-        self._floor = max(self._floor, trimmed.position)
-        self._trimmed_rows += trimmed.rows
-        self._backlog.trim(trimmed.position, trimmed.rows, trimmed.nbytes)
-        self._chunks = tuple(self._file.store.chunks)
-        if trimmed.rows >= self._settings.trim_rows:
-            self._trim_now = True
-            self._work.set()
-            self._urgent.set()
-
-    def _trim_target(self) -> int | None:
-        """Up to where rows may go now; None while it is too little to bother."""
-        lowest = self._readers.lowest
-        if lowest is None:
-            # Nobody reads: only over the quota is there a reason to trim.
-            if self._backlog.nbytes <= self._settings.quota_bytes:
-                return None
-            lowest = self._committed
-        target = min(lowest, self._ceiling())
-        if target <= self._floor:
-            return None
-        now_ns = self._clock.monotonic_ns()
-        due = now_ns - self._last_trim_ns >= self._settings.lazy_s * 1e9
-        if not (due or self._trim_now or self._disk_error):
-            self._work.set()  # to come back to it when it is due
-            return None
-        self._last_trim_ns = now_ns
-        self._trim_now = False
-        return target
-
-    def _ceiling(self) -> int:
-        """What is committed, and not needed for a refold any more."""
-        kept = (position for position, _ in self._notes.checkpoints.values())
-        return min((self._committed, *kept))
-
-    async def _keep_quota(self) -> None:
-        """Over the quota the laggards give up their oldest rows, a step at a time."""
-        quota = self._settings.quota_bytes
-        if self._backlog.nbytes <= quota or self._closed:
-            return
-        excess = self._backlog.nbytes - int(quota * _QUOTA_SLACK)
-        ceiling = self._ceiling()
-        floor = self._floor
-        steps = self._settings.trim_rows
-        readers = self._readers
-
-        def plan(store: Store) -> tuple[int, list[Loss]]:
-            upto = store.reach(floor, excess, steps, ceiling)
-            losses = []
-            for sink in tuple(readers.cursors):
-                for after, position in readers.losable(sink, upto):
-                    loss = Loss(sink, after, position, QUOTA)
-                    store.add_loss(loss)
-                    losses.append(loss)
-            return upto, losses
-
-        try:
-            upto, losses = await self._file.call(plan)
-        except (sqlite3.Error, OSError) as error:
-            self._disk_error = str(error)
-            return
-        if upto <= floor:
-            return
-        # Noted before the rows go, so that no reader can pass over them unseen.
-        for loss in losses:
-            if readers.lose(loss):
-                self._given_up += loss.rows
-        self._trim_now = True
-        self._work.set()
-        self._urgent.set()
-
-    def _write_down_again(self, state: State) -> None:
-        """The file was salvaged: store once more what only memory is sure of."""
-        self._backlog = Backlog()
-        self._backlog.load(state.sizes)
-        self._chunks = tuple(state.chunks)
-        self._notes.all_again()
-        self._readers.give_back(self._readers.take_changes(everything=True))
-        self._work.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import attrs
@@ -100,6 +101,29 @@ class Loss:
         loss.spans.add(headers)
         loss.keep(decode(facts))
         return loss
+
+
+def report_loss(loss: Loss) -> None:
+    """Say in the sink's log that it will not get these rows."""
+    if loss.gaps(0):
+        _logger(loss.sink).warning(
+            "about %d rows of the journal are out of its reach (%s); gaps tell of them",
+            loss.rows,
+            loss.cause,
+        )
+
+
+def report_damage(sink: str, rows: int) -> None:
+    """Say in the sink's log that rows which it is given cannot be read."""
+    _logger(sink).warning(
+        "%d rows of the journal cannot be read (%s); gaps tell what is known of them",
+        rows,
+        DAMAGE,
+    )
+
+
+def _logger(sink: str) -> logging.Logger:
+    return logging.getLogger(f"tapeline.sink.{sink}")
 
 
 def told_part(losses: Sequence[Loss], detected_ns: int) -> Part:

@@ -102,7 +102,9 @@ class MemoryJournal:
         """Always empty."""
         return ()
 
-    def append(self, records: Sequence[Record]) -> int:  # hot path
+    def append(  # hot path
+        self, records: Sequence[Record], *, urgent: bool = False
+    ) -> int:
         """Take *records* as the next position; returns it."""
         if not records:
             return self._next - 1

@@ -7,7 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 
 from tapeline.errors import JournalError
-from tapeline.journal.losses import LATE_SINK, RESTORED, Loss, told_part
+from tapeline.journal.losses import (
+    LATE_SINK,
+    RESTORED,
+    Loss,
+    report_loss,
+    told_part,
+)
 from tapeline.journal.rows import Chunk
 from tapeline.model import Part
 
@@ -73,6 +79,7 @@ class Readers:
         begins = kept[0].after if kept else floor
         if position < min(begins, floor):
             kept.insert(0, _trimmed_loss(name, position, begins, cause, chunks))
+            report_loss(kept[0])
             self._told.add(name)
         if kept:
             self._losses[name] = kept
@@ -148,6 +155,7 @@ class Readers:
             losses[-1] = newest.joined(loss)
         else:
             losses.append(loss)
+            report_loss(loss)
         self._told.add(loss.sink)
         return True
 

@@ -184,7 +184,9 @@ class Spans:
             if span.kind in _WITHOUT_GAP and not told:
                 continue
             about = _about(stream, span.kind)
-            for first_id, last_id in span.runs or [(None, None)]:
+            runs: Sequence[tuple[int | None, int | None]]
+            runs = span.runs or [(None, None)]
+            for first_id, last_id in runs:
                 start = span.min_ns if first_id is None else first_id
                 gap_id = loss_id(sink, cause, span.kind, about, start)
                 ids = first_id, last_id

@@ -79,6 +79,10 @@ class BookSnapshot(MarketDataPoint):
 class BookDelta(MarketDataPoint):
     """A change of a book: levels with size zero are gone.
 
+    Live consumers get one only if it follows what they got before of the same
+    stream: a snapshot, or the change it is linked to. After a break they get
+    nothing until the next snapshot.
+
     Args:
         link_id: the sequence this change follows (OKX ``prevSeqId``, Binance spot
             ``U - 1``, futures ``pu``).

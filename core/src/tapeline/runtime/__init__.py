@@ -5,15 +5,16 @@ from tapeline.runtime.engine import Engine
 from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
 from tapeline.runtime.feed import Feed, wanted_streams
 from tapeline.runtime.instruments import fetch_instruments
-from tapeline.runtime.pipeline import Output, Pipeline, StreamState
 from tapeline.runtime.journal_check import (
     JournalAccount,
     SinkPosition,
     compare_with_journal,
 )
+from tapeline.runtime.pipeline import Output, Pipeline, StreamState
 from tapeline.runtime.recorder import Recorder, RecorderSettings
 from tapeline.runtime.recordings import (
     RecordedFrame,
+    expand_recordings,
     fingerprint,
     merge_recordings,
     read_recording,
@@ -51,6 +52,7 @@ __all__ = [
     "compare_with_journal",
     "cpu_seconds",
     "current_seams",
+    "expand_recordings",
     "fetch_instruments",
     "fingerprint",
     "merge_recordings",

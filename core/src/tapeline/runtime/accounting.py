@@ -153,6 +153,13 @@ class StreamRecords:
     never_issued: IntervalSet = attrs.field(factory=IntervalSet)
     rows: list[Mapping[str, Any]] = attrs.field(factory=list)
 
+    def recorded(self, first: int, last: int) -> int:
+        """How many of ``first..last`` are in a gap or never were; each counts once."""
+        return self.gaps.count(first, last) + sum(
+            self.never_issued.count(begin, end)
+            for begin, end in self.gaps.gaps(first, last)
+        )
+
 
 def audit(reader: DatabaseReader, ledgers: Sequence[Path] = ()) -> Accounts:
     """Account for every trade in the database, exactly with *ledgers*."""
@@ -214,8 +221,7 @@ def _settle(stream: StreamRecords) -> None:
         account.covered += last - first + 1
         account.stored += stream.stored.count(first, last)
         for hole_first, hole_last in stream.stored.gaps(first, last):
-            recorded = stream.gaps.count(hole_first, hole_last)
-            recorded += stream.never_issued.count(hole_first, hole_last)
+            recorded = stream.recorded(hole_first, hole_last)
             missing = hole_last - hole_first + 1 - recorded
             account.in_gaps += recorded
             account.unaccounted += missing
@@ -237,6 +243,5 @@ def _look_around(stream: StreamRecords) -> None:
     account.first_id, account.last_id = intervals[0][0], intervals[-1][1]
     for first, last in stream.covered.gaps(account.first_id, account.last_id):
         for hole_first, hole_last in stored.gaps(first, last):
-            recorded = stream.gaps.count(hole_first, hole_last)
-            recorded += stream.never_issued.count(hole_first, hole_last)
+            recorded = stream.recorded(hole_first, hole_last)
             account.uncovered += hole_last - hole_first + 1 - recorded

@@ -17,9 +17,10 @@ import anyio.abc
 import anyio.lowlevel
 import attrs
 
+from tapeline.candles import CandleSettings
 from tapeline.clock import now
 from tapeline.delivery import LiveConsumer, LiveFanOut, RunnerSettings, SinkRunner
-from tapeline.errors import JournalFull, SinkError, TapelineError
+from tapeline.errors import SinkError, TapelineError
 from tapeline.hookspecs import SinkContext
 from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
 from tapeline.journal import Journal, JournalLike, JournalSettings, MemoryJournal
@@ -32,6 +33,7 @@ from tapeline.model import (
 )
 from tapeline.plugins import bind_session
 from tapeline.runtime.bans import JournalBans
+from tapeline.runtime.book_keeper import BookKeeper
 from tapeline.runtime.caretaker import Caretaker
 from tapeline.runtime.checkpoints import load_state, save_state
 from tapeline.runtime.feed import Feed
@@ -57,6 +59,8 @@ logger = logging.getLogger("tapeline.engine")
 _DATA_DIR = Path("data")
 _TICK_S = 0.25
 _CLOSE_TIMEOUT_S = 5.0
+# Gaps are filled long after; bars must not be given up before them.
+_CANDLES = CandleSettings(repair_window_s=30 * 86_400.0, max_holes=2_048)
 _OPEN_TIMEOUT_S = 10.0
 
 
@@ -90,15 +94,16 @@ class Engine:
             self.ledger,
             book_sample_ns=int(self.settings.book_sample_s * 10**9),
             book_depth=self.settings.book_depth,
+            candle_settings=_CANDLES,
         )
         self.pipeline.wanted_elsewhere = self._wanted
+        self.books = BookKeeper(self.pipeline.streams, self._links_of, seams.clock)
         self.journal: JournalLike | None = None
         self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
         self._caretakers: dict[str, Caretaker] = {}
         self.heartbeat_ns = seams.clock.monotonic_ns()
         self.started_ns: int | None = None
         self.last_error: str | None = None
-        self.shed_records = 0
         self.observers = list(observers)
         self._wrappers = tuple(wrappers)
         self._sinks: dict[str, SinkSettings] = {}
@@ -186,6 +191,9 @@ class Engine:
         if self._tasks is not None and not self._stop.is_set():
             self._start_feed(self._tasks, feed)
         return feed
+
+    def _links_of(self, subscription: Subscription) -> list[ExchangeLink]:
+        return [f.link for f in self.feeds.values() if subscription in f.wanted]
 
     def _wanted(self, subscription: Subscription) -> bool:
         return any(feed.owns(subscription) for feed in self.feeds.values())
@@ -459,9 +467,9 @@ class Engine:
         clock = self.seams.clock
         self.heartbeat_ns = clock.monotonic_ns()
         items = self.inbox.swap()
+        journal = self.journal
+        self.pipeline.refuse(journal is not None and journal.full, clock.wall_ns())
         if items:
-            journal = self.journal
-            self.pipeline.shedding = journal is not None and journal.full
             self._emit(self.pipeline.process(items, clock.wall_ns()))
 
     def _known(self, subscription: Subscription) -> Known:
@@ -474,33 +482,23 @@ class Engine:
 
     def _refuses(self) -> bool:
         """True while a record would be shed instead of stored."""
-        return self.journal is None or self.journal.full
+        journal = self.journal
+        return journal is None or journal.full or self.pipeline.shedding
 
     def _emit(self, out: Output) -> None:
         journal = self.journal
         if journal is None:
             return
         if out.journal:
-            self._append(journal, out.journal)
+            # What the pipeline has taken counts as stored, so it is never refused:
+            # ``step`` sees to it that little is taken while the journal is full.
+            journal.append(out.journal, urgent=True)
         if out.live:
             self.live.publish(out.live)
         for subscription in out.broken_books:
-            for feed in self.feeds.values():
-                if subscription in feed.wanted:
-                    feed.link.resync(subscription)
+            self.books.broke(subscription)
+        self.books.look()
         self._checkpoint(journal)
-
-    def _append(self, journal: JournalLike, records: Sequence[Record]) -> None:
-        try:
-            journal.append(records)
-        except JournalFull:
-            # Memory for what the disk refuses is spent: these are gone, and every
-            # stream among them has a hole that the next event will show.
-            now_ns = self.seams.clock.wall_ns()
-            self.shed_records += len(records)
-            for stream in {_stream_of(record) for record in records}:
-                if stream is not None:
-                    self.ledger.shed(stream, now_ns)
 
     def _checkpoint(self, journal: JournalLike) -> None:
         monotonic_ns = self.seams.clock.monotonic_ns()
@@ -582,7 +580,9 @@ class Engine:
                 str(subscription): attrs.asdict(statistics)
                 for subscription, statistics in self.ledger.statistics().items()
             },
+            "books": self.books.status(),
             "inbox": {"items": len(self.inbox.items), "peak": self.inbox.peak},
+            "shed": self.pipeline.shed,
             "heartbeat_age_s": (moment.monotonic_ns - self.heartbeat_ns) / 1e9,
         }
 
@@ -592,7 +592,3 @@ def _only(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error
-
-
-def _stream_of(record: Record) -> Subscription | None:
-    return getattr(record, "stream", None)

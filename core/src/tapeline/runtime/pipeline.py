@@ -40,6 +40,9 @@ logger = logging.getLogger("tapeline.pipeline")
 
 _encode_raw = msgspec.json.Encoder().encode
 
+SEQUENCE = "sequence"
+"""Cause of the gap from a break in a book's chain to its next snapshot."""
+
 Checksum = Callable[[Any, Any], int | None]
 
 
@@ -55,6 +58,8 @@ class StreamState:
         sources: connections that carry it now.
         raw: whether the venue's text is stored.
         last: the newest event that was accepted.
+        told_from, told_to: ids of trades that were given out live only, because
+            nothing could be stored; when they are found again, that is no news.
     """
 
     subscription: Subscription
@@ -68,6 +73,8 @@ class StreamState:
     received: int = 0
     accepted: int = 0
     last: MarketDataPoint | None = None
+    told_from: int = 0
+    told_to: int = -1
 
 
 @attrs.define
@@ -77,7 +84,7 @@ class Output:
     Args:
         journal: records for durable sinks, facts before what they are about.
         live: events for callbacks and live sinks.
-        broken_books: streams whose session shall be asked to resync.
+        broken_books: streams whose books have just become invalid.
     """
 
     journal: list[Record] = attrs.field(factory=list)
@@ -172,6 +179,24 @@ class Pipeline:
             candles.restore(saved)
         candles.refold(self.later)
 
+    def refuse(self, full: bool, now_ns: int) -> None:
+        """Take no event while *full*: what is taken must be stored.
+
+        Refused events still go out live, trades in rising order of their ids. Their
+        streams have a gap from the last event that was taken to the next one. Bars
+        hold what is stored, so silence makes none meanwhile.
+        """
+        if full is self.shedding:
+            return
+        self.shedding = full
+        for state in self.streams.values():
+            if state.candles is None:
+                continue
+            if full:
+                state.candles.not_live()
+            elif state.sources:
+                state.candles.live(now_ns)
+
     def process(self, items: Sequence[Item], now_ns: int) -> Output:
         """Take *items* in order and give what follows from them."""
         # hot path
@@ -251,15 +276,15 @@ class Pipeline:
         out = self._out
         journal = out.journal
         if self.shedding:
-            self.shed += 1
-            self.ledger.shed(trade.stream, self._now_ns)
+            self._shed_trade(state, trade)
             return
         if not state.take(trade, self._now_ns, journal):
             return
         state.accepted += 1
         state.last = trade
         journal.append(trade)
-        out.live.append(trade)
+        if trade.last_id > state.told_to or trade.first_id < state.told_from:
+            out.live.append(trade)
         if state.raw and trade.raw is not None:
             journal.append(_raw_message(trade))
         if state.candles is not None:
@@ -268,6 +293,24 @@ class Pipeline:
             if candles:
                 journal += candles
                 out.live += candles
+
+    def _shed_trade(self, state: StreamState, trade: Trade) -> None:
+        """Give *trade* out live at most once, now or when it is fetched for its gap.
+
+        Nothing is known here of what is missing, so one that comes out of order
+        counts as told.
+        """
+        self.shed += 1
+        self.ledger.shed(trade.stream, self._now_ns)
+        if state.channel.continuity is not Continuity.NONE:
+            high_water = self.ledger.high_water(trade.stream)
+            known = state.told_to if high_water is None else high_water
+            if trade.last_id <= max(known, state.told_to):
+                return
+            if state.told_to < state.told_from:
+                state.told_from = trade.first_id
+            state.told_to = trade.last_id
+        self._out.live.append(trade)
 
     def _event(self, event: Any) -> None:
         state = self.streams.get(event.stream)
@@ -297,16 +340,22 @@ class Pipeline:
         if state is None:
             return
         if state.book is not None:
-            self._check_book(state, state.book.apply(event))
-        elif event.received_ns - state.sampled_ns >= self._book_sample_ns:
+            self._check_book(state, state.book, event)
+        elif (
+            self._keep_book(state, event)
+            and event.received_ns - state.sampled_ns >= self._book_sample_ns
+        ):
             state.sampled_ns = event.received_ns
             self._out.journal.append(event)
 
     def _book_delta(self, event: BookDelta) -> None:
         state = self._accept_book(event)
-        if state is None or state.book is None:
+        if state is None:
             return
-        self._check_book(state, state.book.apply(event))
+        if state.book is not None:
+            self._check_book(state, state.book, event)
+        else:
+            self._keep_book(state, event)
 
     def _accept_book(self, event: BookSnapshot | BookDelta) -> StreamState | None:
         state = self.streams.get(event.stream)
@@ -317,26 +366,51 @@ class Pipeline:
         several = len(state.sources) > 1 and state.book is None
         if several and _is_repeat(event, state.last):
             return None
+        state.last = event
+        if state.raw and event.raw is not None and not self.shedding:
+            self._out.journal.append(_raw_message(event))
+        return state
+
+    def _keep_book(self, state: StreamState, event: BookSnapshot | BookDelta) -> bool:
+        """Give *event* out; True when the journal may have what follows from it."""
         out = self._out
+        out.live.append(event)
         if self.shedding:
             self.shed += 1
             self.ledger.shed(event.stream, self._now_ns)
-        elif not state.take(event, self._now_ns, out.journal):
-            return None
+            return False
+        if not state.take(event, self._now_ns, out.journal):
+            return False
         state.accepted += 1
-        state.last = event
-        out.live.append(event)
-        if state.raw and event.raw is not None:
-            out.journal.append(_raw_message(event))
-        return None if self.shedding else state
+        return True
 
-    def _check_book(self, state: StreamState, change: BookChange) -> None:
-        book = state.book
+    def _check_book(
+        self, state: StreamState, book: LocalBook, event: BookSnapshot | BookDelta
+    ) -> None:
+        """Bring the book forward; only what a valid book has is given out.
+
+        So consumers see a snapshot, then changes without a break; after a break
+        nothing, until the next snapshot. What is not given out is in a gap.
+        """
+        change = book.apply(event)
         if change is BookChange.BROKEN:
+            self.ledger.lost(state.subscription, SEQUENCE, self._now_ns)
             self._out.broken_books.append(state.subscription)
-        if book is None or not book.usable:
+        if not book.valid:
+            if self._book_settings.fold_unproven:
+                self._out.live.append(event)
             return
-        if self._now_ns - state.sampled_ns >= self._book_sample_ns:
+        if change is BookChange.IGNORED:
+            return
+        kept = self._keep_book(state, event)
+        if change is BookChange.SNAPSHOT:
+            for delta in book.take_spliced():
+                self._keep_book(state, delta)
+        if (
+            kept
+            and book.usable
+            and self._now_ns - state.sampled_ns >= self._book_sample_ns
+        ):
             state.sampled_ns = self._now_ns
             self._out.journal.append(book.to_snapshot(self._book_depth))
 
@@ -345,7 +419,7 @@ class Pipeline:
         if state is not None:
             state.sources.add(mark.connection)
             self.ledger.opened(mark.subscription, mark.at_ns)
-            if state.candles is not None:
+            if state.candles is not None and not self.shedding:
                 state.candles.live(mark.at_ns)
 
     def _lost(self, mark: StreamLost) -> None:
@@ -368,6 +442,8 @@ class Pipeline:
         if state.sources:
             # Another collector's connection carries it on.
             return
+        if state.book is not None:
+            state.book.invalidate("not subscribed")
         if self.wanted_elsewhere(mark.subscription):
             self.ledger.lost(mark.subscription, "disconnect", mark.at_ns)
         else:
@@ -395,7 +471,10 @@ class Pipeline:
         stream = mark.subscription
         if stream is None or stream not in self.streams:
             return
-        if mark.first_id is not None and mark.last_id is not None:
+        if self.shedding:
+            # As anything else that came: the gap will hold it.
+            self.ledger.shed(stream, self._now_ns)
+        elif mark.first_id is not None and mark.last_id is not None:
             self.ledger.quarantined(
                 stream,
                 mark.first_id,
@@ -405,7 +484,10 @@ class Pipeline:
             )
 
     def _raw(self, mark: RawMessage) -> None:
-        self._out.journal.append(mark)
+        if self.shedding:
+            self.shed += 1
+        else:
+            self._out.journal.append(mark)
 
     def _ignore(self, mark: object) -> None:
         """Rejections are the link's to report; the pipeline holds nothing of them."""
@@ -416,7 +498,10 @@ class Pipeline:
                 f"expected an event or a mark, found {type(item).__name__}"
             )
         self._out.live.append(item)
-        self._out.journal.append(item)
+        if self.shedding:
+            self.shed += 1
+        else:
+            self._out.journal.append(item)
 
 
 def _is_repeat(event: Any, last: Any) -> bool:

@@ -6,12 +6,12 @@ a recording is wanted.
 
 from __future__ import annotations
 
-import gzip
 import itertools
+import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, cast
+from typing import TypeVarTuple
 
 import anyio
 import attrs
@@ -21,13 +21,15 @@ from tapeline.clock import Clock
 from tapeline.errors import RecordingError
 from tapeline.logs import mask
 from tapeline.model import Dial, Request, Response, datetime_from_ns
+from tapeline.runtime.recording_file import RecordingFile
+from tapeline.runtime.recordings import SUFFIX
 from tapeline.seams import Dialer, Executor, Http, Seams, Socket
 
-_PART = ".part"
-_SUFFIX = ".jsonl.gz"
 _FLUSH_S = 0.5
 _SECRET_QUERY = re.compile(r"(?i)([?&](?:signature|sign|token|listenKey)=)[^&]*")
+_logger = logging.getLogger("tapeline.recorder")
 _encode = msgspec.json.Encoder().encode
+Arguments = TypeVarTuple("Arguments")
 
 
 @attrs.frozen
@@ -41,6 +43,8 @@ class RecorderSettings:
         max_age_s: age at which a finished file goes; None keeps it.
         max_waiting: lines that may wait for the disk; beyond it they are dropped
             and counted.
+        private: also record what sockets of an account receive. What is sent on
+            them is never recorded: it holds signatures.
     """
 
     max_file_bytes: int = 64 * 2**20
@@ -48,12 +52,14 @@ class RecorderSettings:
     max_total_bytes: int = 10 * 2**30
     max_age_s: float | None = None
     max_waiting: int = 200_000
+    private: bool = False
 
 
 class Recorder:
     """Writes lines to rotated files in *folder*; one task of the owner runs it.
 
     A file that is being written ends in ``.part`` and is renamed when it is whole.
+    While the disk refuses, lines wait within ``max_waiting`` and are written later.
 
     Raises:
         RecordingError: the folder cannot be written.
@@ -70,6 +76,8 @@ class Recorder:
         self.lines = 0
         self.dropped = 0
         self.files = 0
+        self.failures = 0
+        self.problem = ""
         self._clock = clock
         self._worker = executor.worker("recorder")
         self._settings = settings or RecorderSettings()
@@ -77,10 +85,7 @@ class Recorder:
         self._order = itertools.count()
         self._connections = itertools.count(1)
         self._stop = anyio.Event()
-        self._file: IO[bytes] | None = None
-        self._raw: IO[bytes] | None = None
-        self._path: Path | None = None
-        self._opened_ns = 0
+        self._file: RecordingFile | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -97,6 +102,11 @@ class Recorder:
             dialer=_RecordingDialer(seams.dialer, self),
             http=_RecordingHttp(seams.http, self),
         )
+
+    @property
+    def private(self) -> bool:
+        """Whether sockets of an account are recorded too."""
+        return self._settings.private
 
     def next_connection(self) -> str:
         """A name for a new connection."""
@@ -128,54 +138,91 @@ class Recorder:
             await self._flush()
 
     async def aclose(self) -> None:
-        """Write what waits and finish the file."""
+        """Write what waits and finish the file; ``problem`` tells if that failed."""
         self._stop.set()
-        await self._flush()
-        await self._worker.run(self._finish)
+        if await self._flush():
+            await self._try(self._finish)
+        lost = len(self._waiting)
+        if self._file is not None:
+            lost += self._file.waiting_lines
+            self._file.abandon()
+        self.dropped += lost
+        self._waiting.clear()
         await self._worker.aclose()
 
-    async def _flush(self) -> None:
+    async def _flush(self) -> bool:
+        """Write what waits; False when the disk refused, and it is tried again."""
+        now_ns = self._clock.wall_ns()
+        if not await self._try(self._ready, now_ns, bool(self._waiting)):
+            return False
         lines, self._waiting = self._waiting, []
-        if lines:
-            await self._worker.run(self._store, lines, self._clock.wall_ns())
+        return not lines or await self._try(self._store, lines, now_ns)
+
+    async def _try(self, work: Callable[[*Arguments], None], *args: *Arguments) -> bool:
+        """Do *work* on the worker; False when the disk refused."""
+        try:
+            await self._worker.run(work, *args)
+        except OSError as error:
+            self.failures += 1
+            if not self.problem:
+                self.problem = (
+                    f"expected to write a recording, found: {error.strerror}; make "
+                    "room or check the folder"
+                )
+                _logger.warning("%s: %s", self.folder, self.problem)
+            return False
+        if self.problem:
+            _logger.warning(
+                "%s can be written again; %d lines were dropped meanwhile",
+                self.folder,
+                self.dropped,
+            )
+            self.problem = ""
+        return True
+
+    def _ready(self, now_ns: int, wanted: bool) -> None:
+        """Bring to disk what it refused before; open a file if one is *wanted*."""
+        file = self._file
+        if file is not None and file.ended:
+            self._finish()
+        elif file is not None:
+            self._push(file)
+        if self._file is None and wanted:
+            moment = datetime_from_ns(now_ns).strftime("%Y%m%dT%H%M%S.%fZ")
+            self._file = RecordingFile(self.folder / f"{moment}{SUFFIX}", now_ns)
 
     def _store(self, lines: list[bytes], now_ns: int) -> None:
-        file = self._file or self._begin(now_ns)
-        file.write(b"\n".join(lines) + b"\n")
-        file.flush()
-        self.lines += len(lines)
-        size = self._raw.tell() if self._raw is not None else 0
-        too_old = now_ns - self._opened_ns >= self._settings.max_file_s * 1e9
-        if size >= self._settings.max_file_bytes or too_old:
+        file = self._file
+        assert file is not None
+        before = file.lines
+        try:
+            file.add(lines)
+        finally:
+            self.lines += file.lines - before
+        too_old = now_ns - file.opened_ns >= self._settings.max_file_s * 1e9
+        if file.size >= self._settings.max_file_bytes or too_old:
             self._finish()
             self._clear(now_ns)
 
-    def _begin(self, now_ns: int) -> IO[bytes]:
-        moment = datetime_from_ns(now_ns).strftime("%Y%m%dT%H%M%S.%fZ")
-        self._path = self.folder / f"{moment}{_SUFFIX}"
-        self._raw = self._path.with_name(self._path.name + _PART).open("wb")
-        # No name and no time inside: equal lines make equal files.
-        file = gzip.GzipFile(
-            filename="", mode="wb", fileobj=self._raw, mtime=0, compresslevel=6
-        )
-        self._file = cast(IO[bytes], file)
-        self._opened_ns = now_ns
-        return self._file
+    def _push(self, file: RecordingFile) -> None:
+        before = file.lines
+        file.push()
+        self.lines += file.lines - before
 
     def _finish(self) -> None:
-        file, raw, path = self._file, self._raw, self._path
-        self._file = self._raw = self._path = None
-        if file is None or raw is None or path is None:
+        file = self._file
+        if file is None:
             return
-        file.close()
-        raw.close()
-        path.with_name(path.name + _PART).rename(path)
+        before = file.lines
+        file.finish()
+        self.lines += file.lines - before
         self.files += 1
+        self._file = None
 
     def _clear(self, now_ns: int) -> None:
         """Remove the oldest finished files that are over the bounds."""
         settings = self._settings
-        found = sorted(self.folder.glob(f"*{_SUFFIX}"))
+        found = sorted(self.folder.glob(f"*{SUFFIX}"))
         total = sum(path.stat().st_size for path in found)
         for path in found:
             age_s = now_ns / 1e9 - path.stat().st_mtime
@@ -187,13 +234,16 @@ class Recorder:
 
 
 class _RecordingSocket:
-    """A socket whose frames are recorded on their way."""
+    """A socket whose frames are recorded on their way; sent ones if *sent*."""
 
-    def __init__(self, socket: Socket, recorder: Recorder, name: str, url: str) -> None:
+    def __init__(
+        self, socket: Socket, recorder: Recorder, name: str, url: str, sent: bool
+    ) -> None:
         self._socket = socket
         self._note: Callable[[str, str, str, str | bytes], None] = recorder.write
         self._name = name
         self._url = url
+        self._sent = sent
 
     async def receive(self) -> str | bytes:
         frame = await self._socket.receive()
@@ -202,7 +252,8 @@ class _RecordingSocket:
 
     async def send(self, frame: str) -> None:
         await self._socket.send(frame)
-        self._note(self._name, "out", self._url, mask(frame))
+        if self._sent:
+            self._note(self._name, "out", self._url, mask(frame))
 
     async def ping(self) -> None:
         await self._socket.ping()
@@ -220,9 +271,13 @@ class _RecordingDialer:
 
     async def dial(self, dial: Dial) -> Socket:
         socket = await self._dialer.dial(dial)
+        if dial.private and not self._recorder.private:
+            return socket
         name = self._recorder.next_connection()
         self._recorder.write(name, "connect", dial.url, "")
-        return _RecordingSocket(socket, self._recorder, name, dial.url)
+        return _RecordingSocket(
+            socket, self._recorder, name, dial.url, not dial.private
+        )
 
 
 class _RecordingHttp:

@@ -13,7 +13,10 @@ from typing import IO, cast
 import attrs
 import msgspec
 
-from tapeline.errors import RecordingError
+from tapeline.errors import RecordingError, UsageError
+
+SUFFIX = ".jsonl.gz"
+"""How the name of a finished recording ends."""
 
 INCOMING = "in"
 OUTGOING = "out"
@@ -89,6 +92,29 @@ def read_recording(path: Path) -> Iterator[RecordedFrame]:
         ) from error
 
 
+def expand_recordings(paths: Sequence[Path]) -> list[Path]:
+    """*paths*, with each folder replaced by the finished recordings in it, in order.
+
+    Raises:
+        UsageError: one of them is missing, or a folder holds no recording.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"expected a recording at {path}, found no such file")
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(path.glob(f"*{SUFFIX}"))
+        if not inside:
+            raise UsageError(
+                f"expected a folder with recordings (*{SUFFIX}), found {path} "
+                "without any; name the folder that 'tapeline record' wrote to"
+            )
+        found += inside
+    return found
+
+
 def merge_recordings(paths: Sequence[Path]) -> Iterator[RecordedFrame]:
     """Frames of all files in arrival order: by receive time, then place."""
     for _, _, frame in heapq.merge(*map(_keyed, paths), key=_sort_key):
@@ -124,7 +150,7 @@ def _frame(path: Path, number: int, text: bytes) -> RecordedFrame:
         raise RecordingError(
             str(path),
             number,
-            'expected a JSON object with "t", "n" and "raw" on every line, found '
+            'expected a JSON object with at least the text "raw" on every line, found '
             f"something else ({error}); is the file cut off, or not a recording?",
         ) from error
     if line.dir not in _DIRECTIONS:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from tapeline.clock import Now
-from tapeline.errors import UsageError
+from tapeline.errors import RecordingError, UsageError
 from tapeline.hookspecs import ExchangeAdapter, ExchangeSession, Sink
 from tapeline.integrity import BookSettings, GapIds, IntegritySettings, StreamLedger
 from tapeline.model import (
@@ -48,6 +48,7 @@ _ROUTE = Route("replay", capacity=10**9)
 _PART_RECORDS = 2_000
 _ADVANCE_NS = 250 * 10**6
 _MAX_HELD = 1_024
+_SHOWN = 12
 _HOW_MUCH = ("limit", "sz")
 RECORDED = "recorded"
 """Tag of an answer that nobody asked for, given to the session all the same."""
@@ -115,11 +116,14 @@ class ReplayReport:
         frames: direction → lines.
         events: data type → events that were accepted.
         malformed: reason → frames or items that could not be used.
+        held: ``(market, symbol)`` of all streams that the frames tell of, wanted or
+            not.
     """
 
     frames: dict[str, int] = attrs.field(factory=dict)
     events: dict[str, int] = attrs.field(factory=dict)
     malformed: dict[str, int] = attrs.field(factory=dict)
+    held: set[tuple[str, str]] = attrs.field(factory=set)
     trades: dict[Subscription, TradeTotals] = attrs.field(factory=dict)
     streams: dict[str, Any] = attrs.field(factory=dict)
     books: dict[str, Any] = attrs.field(factory=dict)
@@ -194,6 +198,36 @@ class Replayer:
             book_settings=BookSettings(fold_unproven=True),
         )
 
+    @property
+    def missing_symbols(self) -> list[str]:
+        """Wanted symbols of which the recordings so far hold no stream."""
+        found = {stream.symbol for stream in self.pipeline.streams}
+        return sorted((self._symbols or set()) - found)
+
+    def no_match(self) -> str:
+        """The sentence about recordings that hold nothing of what is wanted.
+
+        Empty when something is, or when everything was wanted.
+        """
+        filtered = self._market is not None or self._symbols is not None
+        if self.pipeline.streams or not filtered:
+            return ""
+        wanted = " and ".join(
+            part
+            for part in (
+                f"market {self._market!r}" if self._market is not None else "",
+                f"symbols {', '.join(sorted(self._symbols))}" if self._symbols else "",
+            )
+            if part
+        )
+        held = [f"{market}:{symbol}" for market, symbol in sorted(self.report.held)]
+        more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
+        found = f"{', '.join(held[:_SHOWN])}{more}" if held else "no known stream"
+        return (
+            f"expected streams of {wanted}, found {found}; nothing was stored, name "
+            "what is there"
+        )
+
     def identify(self, journal_id: str) -> None:
         """Number gaps from a place of their own: another replay has another one."""
         self._gap_ids.seen(int(journal_id.rpartition("-")[2][:14], 16))
@@ -261,6 +295,7 @@ class Replayer:
         shown = adapter.recorded_subscriptions(
             self.config, text, connection.url, self._listed
         )
+        self.report.held.update((one.market, one.symbol) for one in shown)
         return [subscription for subscription in shown if self._wanted(subscription)]
 
     def _subscribe(self, connection: _Connection, text: str) -> list[Item]:
@@ -461,8 +496,11 @@ async def replay(
 ) -> ReplayReport:
     """Replay *paths* into *sink*; the same files again change nothing.
 
+    The sink is opened once there is something to store, or at the end.
+
     Raises:
-        RecordingError: a file is missing or damaged; nothing was stored then.
+        RecordingError: a file is missing or damaged, or nothing in them is wanted;
+            nothing was stored then.
         UsageError: no file, or the adapter cannot read recordings.
     """
     if not paths:
@@ -475,16 +513,19 @@ async def replay(
     # Reading everything once first: damage is found before anything is stored.
     journal_id = fingerprint(paths)
     replayer.identify(journal_id)
-    cursor = 0
-    if sink is not None:
-        cursor = await sink.open(journal_id) or 0
+    cursor: int | None = None
     position = 0
     waiting: list[Record] = []
 
+    async def begin() -> int:
+        return 0 if sink is None else await sink.open(journal_id) or 0
+
     async def flush() -> None:
-        nonlocal position, waiting
+        nonlocal cursor, position, waiting
         if not waiting:
             return
+        if cursor is None:
+            cursor = await begin()
         position += 1
         if sink is not None and position > cursor:
             await sink.write(Batch(journal_id, [Part(position, waiting)]))
@@ -496,5 +537,11 @@ async def replay(
         if len(waiting) >= _PART_RECORDS:
             await flush()
     waiting += replayer.finish()
+    problem = replayer.no_match()
+    if problem:
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        raise RecordingError(f"{paths[0]}{more}", None, problem)
     await flush()
+    if cursor is None:
+        await begin()
     return replayer.report

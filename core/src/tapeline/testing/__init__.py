@@ -12,6 +12,7 @@ from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
 from tapeline.testing.loopback import LoopbackServer
 from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
 from tapeline.testing.police import Limit, LimitsPolice
+from tapeline.testing.scripted_http import ScriptedHttp
 from tapeline.testing.simulator import (
     HalfOpen,
     HearsPings,
@@ -20,6 +21,14 @@ from tapeline.testing.simulator import (
     SimulatorBase,
 )
 from tapeline.testing.timers import Timers
+from tapeline.testing.tiny_adapter import (
+    TINY_BASE,
+    TinyAdapter,
+    TinyConfig,
+    TinySession,
+    tiny_stream,
+)
+from tapeline.testing.tiny_venue import TinyRules, TinySocket, TinyVenue
 from tapeline.testing.transports import MemoryNetwork, MemorySocket, MemoryVenue
 from tapeline.testing.virtual_time import (
     VirtualClock,
@@ -31,6 +40,7 @@ from tapeline.testing.virtual_time import (
 __all__ = [
     "DEFAULT_INSTRUMENTS",
     "START_NS",
+    "TINY_BASE",
     "Execution",
     "Fault",
     "FaultRun",
@@ -49,10 +59,17 @@ __all__ = [
     "MemoryNetwork",
     "MemorySocket",
     "MemoryVenue",
+    "ScriptedHttp",
     "SimConnection",
     "SimInstrument",
     "SimulatorBase",
     "Timers",
+    "TinyAdapter",
+    "TinyConfig",
+    "TinyRules",
+    "TinySession",
+    "TinySocket",
+    "TinyVenue",
     "VirtualClock",
     "VirtualDeadlock",
     "VirtualTimeLoop",
@@ -62,4 +79,5 @@ __all__ = [
     "read_ledger",
     "run_virtual",
     "spot",
+    "tiny_stream",
 ]

@@ -89,9 +89,9 @@ class Connection:
         self.dialog.resync(subscription)
         self.poke()
 
-    def resubscribe(self, subscription: Subscription, cause: str) -> None:
-        """End *subscription* and ask for it anew, on this socket."""
-        self.dialog.resubscribe(subscription, cause)
+    def resubscribe(self, subscriptions: Collection[Subscription], cause: str) -> None:
+        """End *subscriptions* and ask for them anew, on this socket."""
+        self.dialog.resubscribe(subscriptions, cause)
         self.poke()
 
     def end(self, ending: Ending) -> None:

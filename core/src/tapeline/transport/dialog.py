@@ -10,6 +10,7 @@ import anyio.abc
 from tapeline.clock import Now
 from tapeline.errors import RequestFailed
 from tapeline.model import (
+    SUBSCRIBE,
     UNSUBSCRIBE,
     Acked,
     Action,
@@ -19,21 +20,28 @@ from tapeline.model import (
     Malformed,
     Recovery,
     Rejected,
+    Response,
     Rotate,
     Send,
     Subscription,
 )
 from tapeline.transport.counters import Counters
-from tapeline.transport.endings import DISCONNECT, Ending, recovery_of
+from tapeline.transport.endings import DISCONNECT, STALL, Ending, recovery_of
 from tapeline.transport.inbox import StreamLost, StreamOpened
 from tapeline.transport.outgoing import Outgoing
 from tapeline.transport.receiver import Control, Receiver
+from tapeline.transport.session_fetches import SessionFetches
 from tapeline.transport.streams import Stream, StreamTable
 from tapeline.transport.wiring import BoundLike, Wiring
 
 _TICK_NS = 10**9
+_GATHER_NS = 250 * 10**6
 _RESYNC_RETRY_NS = 5 * 10**9
 _NO_ANSWER = "no-answer"
+
+REQUEST = "request"
+FRAME = "frame"
+ANSWER = "answer"
 
 Value = TypeVar("Value")
 
@@ -92,11 +100,12 @@ class Dialog:
         self._inbox = wiring.inbox
         self._rest = wiring.rest
         self._clock = wiring.seams.clock
-        self._tasks: anyio.abc.TaskGroup | None = None
         self._wake_at_ns: int | None = None
         self._ticked_ns: int | None = None
         self._resync_at_ns: dict[Subscription, int] = {}
-        self._fetches = 0
+        self._fetches = SessionFetches(
+            self._rest, settings.max_fetches, self._answered, self._fetch_failed
+        )
         control: Control = {
             Acked: self._acked,
             Rejected: self._rejected,
@@ -104,7 +113,7 @@ class Dialog:
             Closing: self._closing,
             Malformed: self._malformed,
             Send: self._send,
-            Fetch: self._fetch_soon,
+            Fetch: self._fetches.start,
             Rotate: self._rotate,
         }
         self.receiver = Receiver(
@@ -122,7 +131,7 @@ class Dialog:
 
     def begin(self, tasks: anyio.abc.TaskGroup, now: Now) -> None:
         """The socket is open: say what the session wants to say first."""
-        self._tasks = tasks
+        self._fetches.tasks = tasks
         self.receiver.heard_ns = now.monotonic_ns
         for subscription in self._unanswered:
             # What was never answered must not hold up the others again.
@@ -133,7 +142,7 @@ class Dialog:
 
     def finish(self, ending: Ending) -> Recovery | None:
         """The socket ended: mark what was lost; the session's word on how to go on."""
-        self._tasks = None
+        self._fetches.tasks = None
         for stream in self.table:
             self._lose(stream, ending.cause)
         return self.ask(self._session.closed, ending.code, ending.reason)
@@ -142,13 +151,30 @@ class Dialog:
         """Let the session start *subscription* afresh at the next turn."""
         self._resync_at_ns[subscription] = self._clock.monotonic_ns()
 
-    def resubscribe(self, subscription: Subscription, cause: str) -> None:
-        """End *subscription* and ask for it anew."""
+    def pending(self, subscription: Subscription) -> str:
+        """What is under way for *subscription*: ``request``, ``frame``, ``answer``.
+
+        A request or a frame may wait for a budget; empty when nothing is under way.
+        """
+        if subscription in self._fetches or subscription in self._resync_at_ns:
+            return REQUEST
+        if self.outgoing.holds(subscription):
+            return FRAME
         stream = self.table.get(subscription)
-        if stream is None or not stream.wanted or not stream.asked or stream.leaving:
-            return
-        self._lose(stream, cause)
-        self._leave((subscription,), self._rest.now())
+        return ANSWER if stream is not None and stream.awaited else ""
+
+    def resubscribe(self, subscriptions: Collection[Subscription], cause: str) -> None:
+        """End *subscriptions* and ask for them anew, in as few frames as may be."""
+        found = [self.table.get(subscription) for subscription in subscriptions]
+        there = [
+            stream
+            for stream in found
+            if stream and stream.wanted and stream.asked and not stream.leaving
+        ]
+        for stream in there:
+            self._lose(stream, cause)
+        if there:
+            self._leave([stream.subscription for stream in there], self._rest.now())
 
     def turn(self, now: Now) -> None:
         """Whatever time or a change of what is wanted brings about."""
@@ -191,7 +217,7 @@ class Dialog:
             if isinstance(action, Send):
                 self._send(action)
             elif isinstance(action, Fetch):
-                self._fetch_soon(action)
+                self._fetches.start(action)
             else:
                 self._rotate(action)
 
@@ -221,6 +247,9 @@ class Dialog:
         self.act(actions)
 
     def _check_answers(self, now_ns: int) -> None:
+        for stream in self.table.late(now_ns):
+            # It was there and was begun afresh: whether it still is, nobody knows.
+            self._lose(stream, STALL)
         for stream in self.table.overdue(now_ns):
             subscription = stream.subscription
             if not stream.wanted:
@@ -300,6 +329,10 @@ class Dialog:
             self._counters.unmatched += 1
         elif reply.active and stream.wanted and not stream.opened:
             self._open(stream)
+        elif not reply.active:
+            # Those that end together are asked for together.
+            now_ns = self._clock.monotonic_ns()
+            stream.ask_at_ns = now_ns - now_ns % _GATHER_NS + _GATHER_NS
         self._owner.poke()
 
     def _rejected(self, reply: Rejected) -> None:
@@ -337,6 +370,8 @@ class Dialog:
         self._inbox.put(reply)
 
     def _send(self, send: Send) -> None:
+        if send.purpose in (SUBSCRIBE, UNSUBSCRIBE):
+            self.table.queued(send.subscriptions, send.purpose == UNSUBSCRIBE)
         self.outgoing.put((send,))
 
     def _written(self, send: Send) -> None:
@@ -349,23 +384,7 @@ class Dialog:
 
     # -- requests of the session -------------------------------------------------
 
-    def _fetch_soon(self, fetch: Fetch) -> None:
-        if self._tasks is None:
-            return
-        if self._fetches >= self._wiring.settings.max_fetches:
-            self._fetch_failed(fetch, RequestFailed("too many requests of one session"))
-            return
-        self._fetches += 1
-        self._tasks.start_soon(self._fetch, fetch)
-
-    async def _fetch(self, fetch: Fetch) -> None:
-        try:
-            response = await self._rest.fetch(fetch)
-        except RequestFailed as error:
-            self._fetch_failed(fetch, error)
-            return
-        finally:
-            self._fetches -= 1
+    def _answered(self, response: Response) -> None:
         now = self._rest.now()
         items = self.ask(self._session.respond, response, now)
         if items:

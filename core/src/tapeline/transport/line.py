@@ -104,10 +104,15 @@ class Line:
         for connection in self._connections():
             connection.resync(subscription)
 
-    def resubscribe(self, subscription: Subscription, cause: str) -> None:
-        """End *subscription* and ask for it anew, on the same socket."""
+    def resubscribe(self, subscriptions: Collection[Subscription], cause: str) -> None:
+        """End *subscriptions* and ask for them anew, on the same socket."""
         if self._current is not None:
-            self._current.resubscribe(subscription, cause)
+            self._current.resubscribe(subscriptions, cause)
+
+    def pending(self, subscription: Subscription) -> str:
+        """What is under way for *subscription*, as its connections say."""
+        found = (one.dialog.pending(subscription) for one in self._connections())
+        return next((what for what in found if what), "")
 
     def close(self) -> None:
         """Close for good; ``run`` returns soon."""
@@ -218,7 +223,7 @@ class Line:
         if not ending.on_purpose:
             self.attempts += 1
         self.last_error = ending.reason
-        self._tell("disconnected", self.number, ending.reason)
+        self._tell_end(connection, ending)
         if self._current is not None:
             return
         if ending.recovery is Recovery.FATAL:
@@ -231,6 +236,7 @@ class Line:
         """The replacement failed; the present connection goes on meanwhile."""
         ending = self._bury(connection)
         self.last_error = ending.reason
+        self._tell_end(connection, ending)
         wait_s = delay_s(ending, self._backoff, self._wiring.seams.random)
         if ending.recovery is Recovery.FATAL:
             wait_s = max(wait_s, self._wiring.settings.slowest_delay_s)
@@ -246,6 +252,11 @@ class Line:
                     past.last_message_ns, stream.last_message_ns
                 )
         return connection.ending or Ending(Recovery.RETRY, "stopped", DOWNTIME)
+
+    def _tell_end(self, connection: Connection, ending: Ending) -> None:
+        opened = connection.opened_ns is not None
+        kind = "disconnected" if opened else "unreachable"
+        self._tell(kind, self.number, ending.reason)
 
     def _fail(self, reason: str) -> None:
         self.failed = reason

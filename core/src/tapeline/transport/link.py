@@ -13,6 +13,7 @@ import attrs
 
 from tapeline.errors import ContractError
 from tapeline.hookspecs import ExchangeAdapter, Instruments
+from tapeline.logs import RateLimitedLog
 from tapeline.model import Instrument, Route, Subscription
 from tapeline.seams import Seams
 from tapeline.transport.endings import STALL
@@ -89,6 +90,10 @@ class ExchangeLink:
         self._stopping = anyio.Event()
         self._stopped = anyio.Event()
         self._venue_time = VenueTime(rest)
+        self._rarely = logger and RateLimitedLog(logger, seams.clock)
+        # Of the requests that come before there is any socket.
+        self._first_error = ""
+        self._first_attempts = 0
 
     # -- what is wanted --------------------------------------------------------
 
@@ -135,9 +140,34 @@ class ExchangeLink:
 
     def resubscribe(self, subscription: Subscription, cause: str = STALL) -> None:
         """End *subscription* and ask for it anew, leaving its neighbors alone."""
+        self.resubscribe_all((subscription,), cause)
+
+    def resubscribe_all(
+        self, subscriptions: Collection[Subscription], cause: str = STALL
+    ) -> None:
+        """``resubscribe`` for many, in as few frames as the venue takes."""
+        places: dict[int, list[Subscription]] = {}
+        for subscription in subscriptions:
+            packed = self._packer.find(subscription)
+            if packed is not None and packed.number in self._lines:
+                places.setdefault(packed.number, []).append(subscription)
+        for number, found in places.items():
+            self._lines[number].resubscribe(found, cause)
+
+    def socket_of(self, subscription: Subscription) -> int | None:
+        """Number of the line that carries *subscription*; None when none does."""
+        packed = self._packer.find(subscription)
+        return None if packed is None else packed.number
+
+    def pending(self, subscription: Subscription) -> str:
+        """What is under way for *subscription*.
+
+        Returns:
+            ``request`` or ``frame``, which may wait for a budget of ours;
+            ``answer``, which the venue owes; empty when nothing is under way.
+        """
         line = self._line_of(subscription)
-        if line is not None:
-            line.resubscribe(subscription, cause)
+        return "" if line is None else line.pending(subscription)
 
     def drop_socket(self, number: int, cause: str = STALL) -> None:
         """End the connection of line *number* and dial another."""
@@ -190,7 +220,8 @@ class ExchangeLink:
             RequestFailed: no usable answer.
         """
         fetch = self._adapter.instruments(self._config, market)
-        response = await self.rest.fetch(fetch, deadline_s)
+        response = await self.rest.fetch(fetch, deadline_s, self._no_instruments)
+        self._first_error, self._first_attempts = "", 0
         return self._adapter.read_instruments(response)
 
     # -- status ----------------------------------------------------------------
@@ -210,8 +241,8 @@ class ExchangeLink:
             self.name,
             self._state({one.state for one in sockets}),
             failed,
-            worst.last_error if worst is not None else "",
-            worst.attempts if worst is not None else 0,
+            worst.last_error if worst is not None else self._first_error,
+            worst.attempts if worst is not None else self._first_attempts,
             sum(line.counters.reconnects for line in lines),
             self.rest.banned_for_s(),
             self.rest.venue_offset_ns,
@@ -276,8 +307,18 @@ class ExchangeLink:
         with scope:
             await self._venue_time.run()
 
+    def _no_instruments(self, reason: str) -> None:
+        self._first_error = reason
+        self._first_attempts += 1
+        if self._rarely is not None:
+            text = "%s: no list of instruments yet, trying again: %s"
+            self._rarely.warning("instruments", text, self.name, reason)
+
     def _tell(self, kind: str, socket: int, detail: str) -> None:
-        if self._logger is not None:
+        if kind == "unreachable" and self._rarely is not None:
+            text = "%s: socket %d could not be opened, trying again: %s"
+            self._rarely.warning(kind, text, self.name, socket, detail)
+        elif self._logger is not None:
             level = _LEVELS.get(kind, logging.WARNING)
             text = "%s: socket %d %s%s%s"
             colon = ": " if detail else ""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import anyio
 
 from tapeline.errors import TransportError
-from tapeline.model import SUBSCRIBE, UNSUBSCRIBE, Send
+from tapeline.model import SUBSCRIBE, UNSUBSCRIBE, Send, Subscription
 from tapeline.seams import Socket
 from tapeline.transport.budgets import BudgetKeeper
 
@@ -45,6 +45,10 @@ class Outgoing:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    def holds(self, subscription: Subscription) -> bool:
+        """Whether a frame for *subscription* is not written yet."""
+        return any(subscription in send.subscriptions for send in self._queue)
 
     @property
     def steering(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -101,11 +102,17 @@ class RestClient:
         until_ns = self._bans.banned_until_ns(self.adapter.name)
         return max(0.0, (until_ns - self.clock.wall_ns()) / 1e9)
 
-    async def fetch(self, fetch: Fetch, deadline_s: float | None = None) -> Response:
+    async def fetch(
+        self,
+        fetch: Fetch,
+        deadline_s: float | None = None,
+        on_retry: Callable[[str], None] | None = None,
+    ) -> Response:
         """Send *fetch* when its budgets allow it; try again while that may help.
 
         Args:
             deadline_s: instead of the one of the settings.
+            on_retry: told why, before each new try.
 
         Raises:
             RequestRefused: the venue's answer is final, or it bans us.
@@ -117,7 +124,7 @@ class RestClient:
             self.counters.failed += 1
             raise TooManyWaiting(shown, self.settings.max_waiting)
         bound_s = self.settings.deadline_s if deadline_s is None else deadline_s
-        trial = _Trial(shown, bound_s)
+        trial = _Trial(shown, bound_s, on_retry)
         self._waiting += 1
         try:
             with anyio.fail_after(bound_s):
@@ -145,6 +152,7 @@ class RestClient:
             except RequestFailed as error:
                 trial.last = str(error)
                 self.counters.retries += 1
+                trial.tell()
                 await self.clock.sleep(backoff.next_delay_s())
                 continue
             outcome = self.adapter.classify(response)
@@ -155,6 +163,7 @@ class RestClient:
             trial.last = f"HTTP {response.status} ({outcome.kind.value})"
             delay_s = self._judge(outcome, response, trial)
             self.counters.retries += 1
+            trial.tell()
             await self.clock.sleep(delay_s + backoff.next_delay_s())
 
     async def _wait_for_turn(self, fetch: Fetch, trial: _Trial) -> None:
@@ -216,4 +225,9 @@ class RestClient:
 class _Trial:
     shown: str
     deadline_s: float
+    on_retry: Callable[[str], None] | None
     last: str = ""
+
+    def tell(self) -> None:
+        if self.on_retry is not None:
+            self.on_retry(f"{self.shown}: {self.last}")

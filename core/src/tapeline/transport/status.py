@@ -15,8 +15,8 @@ class LinkChange:
     """Something that observers of a link are told.
 
     Args:
-        kind: ``connected``, ``disconnected``, ``replacing``, ``rejected``,
-            ``failed`` or ``crashed``.
+        kind: ``connected``, ``disconnected``, ``unreachable`` (no socket could be
+            opened), ``replacing``, ``rejected``, ``failed`` or ``crashed``.
         socket: number of the line it happened on.
         detail: a sentence.
     """
@@ -115,7 +115,8 @@ class LinkStatus:
         state: ``stopped``, ``failed`` (some socket is given up), ``backing-off``,
             ``connecting`` or ``open`` (every socket is).
         failed: why it failed; empty otherwise.
-        attempts_in_a_row: of the socket that is worst off.
+        attempts_in_a_row: of the socket that is worst off; before there is one, of
+            the requests for the venue's instruments.
         reconnects: sockets opened again, over all lines.
         banned_for_s: seconds until the venue lets us ask again.
     """

@@ -31,6 +31,7 @@ class Stream:
         opened: confirmed by an ack or by data, and not ended since.
         silent: no data of it has come since it was asked for.
         flowing: opened, wanted and not silent: its data is passed on at once.
+        awaited: a frame for it is queued or written that the venue has to confirm.
         deadline_ns: when the venue must have confirmed the frame; None if not due.
         ask_at_ns: not to be asked for before.
         misses: frames in a row that the venue left unanswered.
@@ -48,6 +49,7 @@ class Stream:
     opened: bool = False
     silent: bool = True
     flowing: bool = False
+    awaited: bool = False
     deadline_ns: int | None = None
     ask_at_ns: int | None = None
     misses: int = 0
@@ -71,6 +73,11 @@ class Stream:
         self.asked = self.tried = self.leaving = False
         self.opened = self.flowing = False
         self.silent = True
+        self.answered()
+
+    def answered(self) -> None:
+        """The venue owes no answer any more."""
+        self.awaited = False
         self.deadline_ns = None
 
 
@@ -182,7 +189,7 @@ class StreamTable:
         for subscription in subscriptions:
             stream = self._streams[subscription]
             stream.reset()
-            stream.asked = stream.tried = True
+            stream.asked = stream.tried = stream.awaited = True
             stream.ask_at_ns = None
 
     def mark_leaving(
@@ -194,10 +201,26 @@ class StreamTable:
             stream.deadline_ns = None
             stream.ask_at_ns = None
             if subscription in framed:
-                stream.leaving = True
+                stream.leaving = stream.awaited = True
                 stream.asked = stream.opened = stream.flowing = False
             else:
                 stream.reset()
+
+    def queued(self, subscriptions: Collection[Subscription], leaving: bool) -> None:
+        """A frame for these is about to be written: an answer to it is due then.
+
+        A session may end and ask for a stream that is there already, to begin it
+        afresh; once it asks, data has to prove again that the stream is there.
+        """
+        for subscription in subscriptions:
+            stream = self._streams.get(subscription)
+            if stream is None or not stream.opened:
+                continue
+            stream.awaited = True
+            stream.deadline_ns = None
+            if not leaving:
+                stream.silent = True
+                stream.flowing = False
 
     def written(
         self, subscriptions: Collection[Subscription], leaving: bool, now_ns: int
@@ -205,9 +228,9 @@ class StreamTable:
         """A frame for these was really written: the venue's time runs from here."""
         for subscription in subscriptions:
             stream = self._streams.get(subscription)
-            if stream is None or stream.leaving != leaving:
+            if stream is None or not stream.awaited:
                 continue
-            if leaving or (stream.asked and stream.silent and not stream.opened):
+            if leaving or not stream.leaving:
                 stream.deadline_ns = now_ns + self._ack_timeout_ns
 
     def acked(self, subscription: Subscription, active: bool) -> Stream | None:
@@ -229,7 +252,7 @@ class StreamTable:
         if stream.leaving:
             return None
         stream.asked = stream.tried = True
-        stream.deadline_ns = None
+        stream.answered()
         stream.ask_at_ns = None
         stream.rejected = stream.patience = None
         stream.misses = 0
@@ -267,11 +290,19 @@ class StreamTable:
             return False
         stream.silent = False
         stream.flowing = stream.asked = stream.tried = True
-        stream.deadline_ns = None
+        stream.answered()
         stream.ask_at_ns = None
         stream.rejected = stream.patience = None
         stream.misses = stream.refusals = 0
         return True
+
+    def late(self, now_ns: int) -> list[Stream]:
+        """The streams whose answer should have come by *now_ns*."""
+        return [
+            stream
+            for stream in self._streams.values()
+            if stream.deadline_ns is not None and stream.deadline_ns <= now_ns
+        ]
 
     def overdue(self, now_ns: int) -> list[Stream]:
         """Note every missed answer; the streams that have missed too many.
@@ -279,11 +310,8 @@ class StreamTable:
         What was missed is asked again after a growing delay.
         """
         lost: list[Stream] = []
-        for stream in self._streams.values():
-            deadline_ns = stream.deadline_ns
-            if deadline_ns is None or deadline_ns > now_ns:
-                continue
-            stream.deadline_ns = None
+        for stream in self.late(now_ns):
+            stream.answered()
             stream.misses += 1
             stream.ask_at_ns = now_ns + self._reask_ns(stream.misses)
             stream.unsure = stream.unsure or stream.asked

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tapeline.hookspecs import DatabaseReader, Sink, SinkContext
 from tapeline_sqlite.config import SqliteConfig
+from tapeline_sqlite.paths import path_problem
 from tapeline_sqlite.reader import SqliteReader, path_of
 from tapeline_sqlite.sink import SqliteSink
 
@@ -22,6 +23,10 @@ class SqliteAdapter:
     def sink(self, config: SqliteConfig, context: SinkContext) -> Sink:
         """A new sink; opens nothing yet."""
         return SqliteSink(config, context)
+
+    def check(self, config: SqliteConfig) -> str | None:
+        """What is wrong with the path, seen without writing; None if nothing."""
+        return None if config.path is None else path_problem(config.path)
 
     def open_reader(self, url: str) -> DatabaseReader | None:
         """Open a path or ``sqlite:///PATH`` for reading; None for other URLs.
