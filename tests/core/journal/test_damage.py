@@ -389,3 +389,31 @@ def make_foreign(path: Path) -> None:
     """Somebody else's database."""
     path.unlink()
     run(path, "CREATE TABLE songs(title TEXT)")
+
+
+async def test_a_row_that_cannot_be_read_is_a_gap_with_the_ids_of_its_gaps(
+    open_journal: Any,
+    tmp_path: Path,
+    make_trade: Any,
+    make_gap: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with open_journal() as journal:
+        journal.register_sink("local", None)
+        await journal.wait_committed(journal.append([make_gap(2, 4), make_trade(5)]))
+    connection = sqlite3.connect(tmp_path / "data" / "journal.db")
+    with connection:
+        connection.execute("UPDATE outbox SET payload=x'00'")
+    connection.close()
+    async with open_journal() as journal:
+        cursor = journal.register_sink("local", None)
+        batch = await journal.next_batch(cursor, sink="local")
+        assert batch is not None
+        gaps = [record for _, _, record in batch.records()]
+        assert {(g.from_id, g.to_id, g.cause, g.state) for g in gaps} == {
+            (2, 4, "damage", "unrecoverable"),
+            (5, 5, "damage", "unrecoverable"),
+        }
+    assert ("tapeline.sink.local", "WARNING") in {
+        (record.name, record.levelname) for record in caplog.records
+    }

@@ -130,9 +130,7 @@ def test_a_whole_gap_spans_every_id(
         Trade(stream, "", a, b, b - a + 1, "buy", Decimal(1), Decimal(1), 5, 5)
         for a, b in trades
     ]
-    records += [
-        Gap(stream, n, 0, a, b, 1, 9, "x", 9) for n, (a, b) in enumerate(missing)
-    ]
+    records += [Gap(stream, a, 0, a, b, 1, 9, "x", 9) for a, b in missing]
     spans = Spans()
     for record in records:
         spans.add(encode([record])[0])

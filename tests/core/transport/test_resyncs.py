@@ -157,3 +157,25 @@ def test_many_streams_are_subscribed_anew_in_few_frames(
             assert world.marks("S49") == ["opened", "trade"]
 
     run_world(scenario, config=tiny_config(capacity=25))
+
+
+def test_streams_whose_ends_are_confirmed_one_by_one_are_asked_for_together(
+    run_world: RunWorld,
+) -> None:
+    async def scenario(world: World) -> None:
+        async with world.running("A", "B", "C"):
+            world.rules.silent_for.update("ABC")
+            world.link.resubscribe_all([world.stream(s) for s in "ABC"])
+            # Just after a quarter of a second, so that all come within the next one.
+            await anyio.sleep(0.26)
+            world.rules.silent_for.clear()
+            (socket,) = world.venue.sockets
+            socket.active.clear()
+            for symbol in "ABC":
+                socket.push(json.dumps({"gone": symbol}))
+                await anyio.sleep(0.05)
+            await anyio.sleep(1)
+            assert frames(world, "subscribe") == [["A", "B", "C"], ["A", "B", "C"]]
+            assert set(world.states().values()) == {"live"}
+
+    run_world(scenario)

@@ -214,3 +214,48 @@ async def test_a_commit_that_fails_is_never_half_a_batch(
     assert query("SELECT count(*) FROM tickers") == [(1,)]
     assert query("SELECT position FROM tapeline_cursors") == [(1,)]
     await sink.close()
+
+
+async def test_a_fetched_fill_inside_a_stored_trade_is_not_stored_again(
+    make_sink: Any, records: Any, query: Any
+) -> None:
+    """A journal that lost its end asks again for what the database has."""
+    sink = make_sink()
+    await sink.open("journal-a")
+    await sink.write(
+        records.batch([records.trade(13, first_id=11, fills=3), records.trade(20)])
+    )
+    fetched = [
+        records.trade(number, source="backfill") for number in (10, 11, 12, 13, 14, 20)
+    ]
+    await sink.write(records.batch(fetched, first=2))
+    await sink.close()
+
+    stored = query("SELECT first_id, last_id, source FROM trades ORDER BY last_id")
+    assert [tuple(row) for row in stored] == [
+        (10, 10, "backfill"),
+        (11, 13, "live"),
+        (14, 14, "backfill"),
+        (20, 20, "live"),
+    ]
+
+
+async def test_fetched_fills_do_not_hide_each_other_or_live_ones_of_their_batch(
+    make_sink: Any, records: Any, query: Any
+) -> None:
+    sink = make_sink()
+    await sink.open("journal-a")
+    await sink.write(
+        records.batch(
+            [
+                records.trade(5),
+                records.trade(3, source="backfill"),
+                records.trade(4, source="backfill"),
+                records.trade(6),
+                records.trade(6, source="backfill"),
+            ]
+        )
+    )
+    await sink.close()
+
+    assert [row[0] for row in query("SELECT last_id FROM trades")] == [3, 4, 5, 6]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, groupby
 from pathlib import Path
 
 import attrs
 from sqlalchemy.dialects import sqlite
 
 from tapeline.errors import SinkError, SinkRejected
-from tapeline.model import Batch, Part
+from tapeline.model import BACKFILL, Batch, Part
 from tapeline_sql import TABLES, InsertBuilder, Row, build_rows
 from tapeline_sqlite.config import SqliteConfig
 from tapeline_sqlite.connection import open_connection, prepare_schema
@@ -30,6 +30,14 @@ Connect = Callable[[Path, SqliteConfig], sqlite3.Connection]
 # which a busy event loop answers after up to 5 ms each.
 _GROUPS = (1024, 256, 64, 16, 4, 1)
 
+_TRADE_COLUMNS = [column.name for column in TABLES["trades"].columns]
+_FIRST_ID = _TRADE_COLUMNS.index("first_id")
+_LAST_ID = _TRADE_COLUMNS.index("last_id")
+_SOURCE = _TRADE_COLUMNS.index("source")
+_SELECT_NEXT_TRADE = (
+    "SELECT first_id FROM trades WHERE exchange = ? AND market = ? AND symbol = ? "
+    "AND id_kind = ? AND last_id >= ? ORDER BY last_id LIMIT 1"
+)
 _SELECT_CURSOR = (
     "SELECT position FROM tapeline_cursors WHERE journal_id = ? AND sink = ?"
 )
@@ -181,7 +189,10 @@ class Store:
             return Written()
         rows = build_rows(batch.journal_id, parts, self._sink)
         for table, table_rows in rows.tables.items():
-            self._insert(connection, table, table_rows)
+            if table == "trades":
+                self._insert_trades(connection, table_rows)
+            else:
+                self._insert(connection, table, table_rows)
         position = (batch.journal_id, self._sink, parts[-1].position)
         self._insert(connection, "tapeline_cursors", [position])
         connection.execute("COMMIT")
@@ -189,6 +200,21 @@ class Store:
             {table: len(table_rows) for table, table_rows in rows.tables.items()},
             rows.unknown,
         )
+
+    def _insert_trades(
+        self, connection: sqlite3.Connection, rows: Sequence[Row]
+    ) -> None:
+        """Store trades; fetched ones only where no stored trade has their ids.
+
+        The journal sees to that. But when its end was lost, it asks again for fills
+        that are stored here already, inside a trade of several.
+        """
+        for fetched, run in groupby(rows, key=_is_fetched):
+            if not fetched:
+                self._insert(connection, "trades", list(run))
+                continue
+            new = [row for row in run if not _is_covered(connection, row)]
+            self._insert(connection, "trades", new)
 
     def _insert(
         self, connection: sqlite3.Connection, table: str, rows: Sequence[Row]
@@ -252,6 +278,18 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
         return refused
+
+
+def _is_fetched(row: Row) -> bool:
+    return row[_SOURCE] == BACKFILL
+
+
+def _is_covered(connection: sqlite3.Connection, row: Row) -> bool:
+    """Whether a stored trade of the same stream has one of the ids of *row*."""
+    found = connection.execute(
+        _SELECT_NEXT_TRADE, (*row[:4], row[_FIRST_ID])
+    ).fetchone()
+    return found is not None and found[0] <= row[_LAST_ID]
 
 
 def _how_far(position: int | None) -> str:
