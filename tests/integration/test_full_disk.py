@@ -15,7 +15,7 @@ from tapeline.collectors import CollectorManager, ExchangeCollector
 from tapeline.model import DataType, Trade, ns_from_datetime
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import Accounts, EngineSettings, audit, use_seams
-from tapeline.seams import Seams, Worker
+from tapeline.seams import Arguments, Result, Seams, Worker
 from tapeline.testing import (
     Fault,
     InlineExecutor,
@@ -32,7 +32,7 @@ MEMORY = 30_000
 NO_REST = [Fault(kind="rest-status", path="/api/v5/market", at_s=5.0, status=503)]
 
 
-class BadDisk(InlineExecutor):
+class BadDisk:
     """The journal's disk refuses, or answers late, for a while."""
 
     def __init__(self, clock: VirtualClock, kind: str) -> None:
@@ -43,7 +43,7 @@ class BadDisk(InlineExecutor):
 
     def worker(self, name: str) -> Worker:
         """One that fails for the journal."""
-        good = super().worker(name)
+        good = InlineExecutor().worker(name)
         return BadWorker(good, self) if name == "journal" else good
 
     @property
@@ -60,7 +60,9 @@ class BadWorker:
         self._good = good
         self._disk = disk
 
-    async def run(self, call: Callable[..., Any], *args: Any) -> Any:
+    async def run(
+        self, call: Callable[[*Arguments], Result], *args: *Arguments
+    ) -> Result:
         """Run it, unless the disk is bad."""
         if self._disk.left_s:
             self._disk.refused += 1

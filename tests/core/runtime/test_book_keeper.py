@@ -36,7 +36,7 @@ class FakeLink:
     def socket_of(self, subscription: Subscription) -> int | None:
         return 7
 
-    def drop_socket(self, number: int, cause: str) -> None:
+    def drop_socket(self, number: int) -> None:
         self._note("drop", number)
 
     def pending(self, subscription: Subscription) -> str:

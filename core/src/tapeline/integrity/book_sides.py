@@ -12,6 +12,8 @@ from tapeline.model import RawLevel, RawLevels
 _EXACT_LENGTH = 16
 """Prices this short (15 digits and a point) map one to one onto floats."""
 
+_MAX_KNOWN = 2_048
+
 
 class BookSide:
     """Levels keyed by price; the key only sorts, the texts stay what they were.
@@ -20,12 +22,15 @@ class BookSide:
         best_is_low: True for asks.
     """
 
-    __slots__ = ("_best_is_low", "_keys", "_levels", "absent_deletes")
+    __slots__ = ("_best_is_low", "_keys", "_known", "_levels", "absent_deletes")
 
     def __init__(self, *, best_is_low: bool) -> None:
         self._best_is_low = best_is_low
         self._levels: dict[float, RawLevel] = {}
         self._keys: list[float] = []
+        # Keys of price texts seen lately: most of them come again, and looking
+        # one up costs a fraction of reading it.
+        self._known: dict[str, float] = {}
         self.absent_deletes = 0
 
     def replace(self, levels: RawLevels) -> None:
@@ -56,15 +61,17 @@ class BookSide:
         """
         held = self._levels
         keys = self._keys
+        known = self._known
         inf = math.inf
         for level in levels:
             price = level[0]
-            key = float(price) if len(price) <= _EXACT_LENGTH else _long_key(price)
+            try:
+                key = known[price]
+            except KeyError:
+                key = self._learn(price)
             size = float(level[1])
             if 0.0 < size < inf:
                 if key not in held:
-                    if not -inf < key < inf:
-                        raise ValueError(f"level {level!r}")
                     insort(keys, key)
                 held[key] = level
             elif size == 0.0:
@@ -74,6 +81,15 @@ class BookSide:
                     self.absent_deletes += 1
             else:
                 raise ValueError(f"level {level!r}")
+
+    def _learn(self, price: str) -> float:
+        key = float(price) if len(price) <= _EXACT_LENGTH else _long_key(price)
+        if not -math.inf < key < math.inf:
+            raise ValueError(f"price {price!r}")
+        if len(self._known) >= _MAX_KNOWN:
+            self._known.clear()
+        self._known[price] = key
+        return key
 
     def top(self, count: int) -> list[RawLevel]:
         """The best *count* levels, best first."""
@@ -92,6 +108,7 @@ class BookSide:
         """Forget everything."""
         self._levels = {}
         self._keys = []
+        self._known = {}
 
     def __len__(self) -> int:
         return len(self._levels)

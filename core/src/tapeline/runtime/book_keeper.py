@@ -72,7 +72,7 @@ class BookLink(Protocol):
     def socket_of(self, subscription: Subscription) -> int | None:
         """Number of the line that carries a stream."""
 
-    def drop_socket(self, number: int, cause: str) -> None:
+    def drop_socket(self, number: int) -> None:
         """End the connection of one line and dial another."""
 
     def pending(self, subscription: Subscription) -> str:
@@ -313,7 +313,7 @@ class BookKeeper:
                     number,
                     subscription,
                 )
-                link.drop_socket(number, SEQUENCE)
+                link.drop_socket(number)
 
     # -- pace -------------------------------------------------------------------
 

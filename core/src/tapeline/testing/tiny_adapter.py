@@ -89,6 +89,7 @@ class TinySession(SessionBase):
 
     @hookimpl
     def connect(self, now: Now, prior: Response | None) -> Dial | Fetch:
+        """Dial the venue, with a token from REST where that is wanted."""
         config = self._config
         if config.fetch_first and prior is None:
             return Fetch(Request("GET", f"{TINY_BASE}/token"))
@@ -102,22 +103,26 @@ class TinySession(SessionBase):
 
     @hookimpl
     def opened(self, now: Now) -> Sequence[Action]:
+        """Log in on a private socket."""
         if not self._config.private:
             return ()
         return (Send(json.dumps({"op": "login"}), purpose="login"),)
 
     @hookimpl
     def subscribe(self, wanted: Sequence[Subscription], now: Now) -> Sequence[Action]:
+        """Ask for *wanted* in one frame."""
         return self._frame(SUBSCRIBE, wanted)
 
     @hookimpl
     def unsubscribe(
         self, unwanted: Sequence[Subscription], now: Now
     ) -> Sequence[Action]:
+        """End *unwanted* in one frame."""
         return self._frame(UNSUBSCRIBE, unwanted)
 
     @hookimpl
     def resync(self, subscription: Subscription, now: Now) -> Sequence[Action]:
+        """Begin one stream afresh, over REST or with frames."""
         if self._config.resync_by_frames:
             self._resyncing.add(subscription.symbol)
             return self._frame(UNSUBSCRIBE, (subscription,))
@@ -126,6 +131,7 @@ class TinySession(SessionBase):
 
     @hookimpl
     def respond(self, response: Response, now: Now) -> Parsed:
+        """A trade with the id that REST answered."""
         if response.tag != "book":
             return ()
         symbol = response.request.url.partition("symbol=")[2]
@@ -133,6 +139,7 @@ class TinySession(SessionBase):
 
     @hookimpl
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
+        """Trades and replies; ``boom`` is a frame that it fails on."""
         if frame == "pong":
             return ()
         if frame == "boom":
@@ -168,11 +175,13 @@ class TinySession(SessionBase):
 
     @hookimpl
     def closed(self, code: int | None, reason: str) -> Recovery:
+        """Code 4001 is final."""
         self.ended = (code, reason)
         return Recovery.FATAL if code == 4001 else Recovery.RETRY
 
     @hookimpl
     def health(self, now: Now) -> SessionHealth:
+        """Counts the streams it was asked for."""
         return SessionHealth(counters={"streams": len(self._streams)})
 
     def _frame(
@@ -214,9 +223,11 @@ class TinyAdapter(AdapterBase):
         self.signed_ns: list[int] = []
 
     def instruments(self, config: TinyConfig, market: str) -> Fetch:
+        """Ask for the symbols."""
         return Fetch(Request("GET", f"{TINY_BASE}/instruments?market={market}"))
 
     def read_instruments(self, response: Response) -> Sequence[Instrument]:
+        """The symbols, between commas."""
         names = response.body.decode().split(",")
         return [Instrument("tiny", "spot", name, name, name, "USDT") for name in names]
 
@@ -226,26 +237,32 @@ class TinyAdapter(AdapterBase):
         instrument: Instrument | None,
         subscription: Subscription,
     ) -> Route:
+        """One kind of socket for all."""
         name = "private" if config.private else "public"
         return Route(name, config.capacity, 1, config.private)
 
     def session(
         self, config: TinyConfig, instruments: Instruments, route: Route
     ) -> TinySession:
+        """A new session, kept in ``sessions``."""
         session = TinySession(config)
         self.sessions.append(session)
         return session
 
     def server_time(self, config: TinyConfig) -> Fetch | None:
+        """Ask for the time, where the options say so."""
         return Fetch(Request("GET", f"{TINY_BASE}/time")) if config.time else None
 
     def read_server_time(self, response: Response) -> int:
+        """Nanoseconds, as the venue wrote them."""
         return int(response.body)
 
     def budgets(self, config: TinyConfig) -> Sequence[Budget]:
+        """Those of the options."""
         return config.budgets
 
     def classify(self, response: Response) -> Outcome:
+        """By status alone; ``x-used`` tells what is used."""
         used = response.headers.get("x-used")
         usage = {"weight": int(used)} if used is not None else {}
         kinds = {
@@ -259,5 +276,6 @@ class TinyAdapter(AdapterBase):
         return Outcome(kind, used=usage, reason=f"code {response.status}")
 
     def sign(self, config: TinyConfig, request: Request, now: Now) -> Request:
+        """Write the moment into a header, and into ``signed_ns``."""
         self.signed_ns.append(now.venue_ns)
         return attrs.evolve(request, headers={"sign": str(now.venue_ns)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import anyio.abc
 
@@ -29,6 +29,7 @@ from tapeline.transport.counters import Counters
 from tapeline.transport.endings import DISCONNECT, STALL, Ending, recovery_of
 from tapeline.transport.inbox import StreamLost, StreamOpened
 from tapeline.transport.outgoing import Outgoing
+from tapeline.transport.owner import Owner
 from tapeline.transport.receiver import Control, Receiver
 from tapeline.transport.session_fetches import SessionFetches
 from tapeline.transport.streams import Stream, StreamTable
@@ -44,24 +45,6 @@ FRAME = "frame"
 ANSWER = "answer"
 
 Value = TypeVar("Value")
-
-
-class Owner(Protocol):
-    """The connection, as far as a dialog needs it."""
-
-    tell: Callable[[str, str], None]
-
-    def end(self, ending: Ending) -> None:
-        """End the connection."""
-
-    def replace(self, reason: str) -> None:
-        """Have the connection replaced by another, with overlap."""
-
-    def poke(self) -> None:
-        """Let the steering look again."""
-
-    def notify(self) -> None:
-        """Let the line look again."""
 
 
 class Dialog:

@@ -19,12 +19,9 @@ _PLAIN_BYTES = PLAIN.encode()
 _PLAIN_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 _decimals: dict[str, Decimal] = {}
-_floats: dict[str, float] = {}
 
 known_decimal = _decimals.get
 """The ``Decimal`` of a text that ``learn_decimal`` took lately; else None."""
-
-_known_float = _floats.get
 
 
 class NotPlain(Exception):
@@ -80,16 +77,3 @@ def floats_of(texts: Sequence[str]) -> list[float]:
         return list(map(float, texts))
     except ValueError:
         raise NotPlain from None
-
-
-def known_floats_of(texts: Sequence[str]) -> list[float]:
-    """Like ``floats_of``, for texts that are likely to come again."""
-    # hot path
-    numbers = list(map(_known_float, texts))
-    if None not in numbers:
-        return numbers  # type: ignore[return-value]
-    learned = floats_of(texts)
-    if len(_floats) >= MAX_REMEMBERED:
-        _floats.clear()
-    _floats.update(zip(texts, learned, strict=True))
-    return learned

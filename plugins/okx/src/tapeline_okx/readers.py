@@ -23,7 +23,7 @@ from tapeline.model import (
     Subscription,
     Trade,
 )
-from tapeline_okx.books import delta_from, snapshot_from
+from tapeline_okx.books import delta_from, prove_frame, prove_row, snapshot_from
 from tapeline_okx.channels import CHANNELS
 from tapeline_okx.construction import draft_of
 from tapeline_okx.messages import candle_from, is_final, ticker_from, trade_from
@@ -237,9 +237,9 @@ def _book_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         try:
             read = decode_books(frame)
             make = makes[read.action]
-            return [
-                make(row, stream, received_ns, None, checksums) for row in read.data
-            ]
+            (row,) = read.data
+            proof = prove_frame(frame)
+            return [make(row, proof, stream, received_ns, None, checksums)]
         except _UNUSUAL:
             return None
 
@@ -249,7 +249,7 @@ def _book_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
             raise Unusable("action")
         row = decode_book(raw)
         kept = decode_any(raw) if keep.raw else None
-        return make(row, stream, received_ns, kept, checksums)
+        return make(row, prove_row(row), stream, received_ns, kept, checksums)
 
     return Reader(stream, item, _no_fast_way if keep.raw else fast)
 
