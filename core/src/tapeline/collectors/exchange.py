@@ -20,6 +20,7 @@ from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import (
     ALL_SYMBOLS,
     FROM_VENUE,
+    BookSnapshot,
     Candle,
     CollectorStatus,
     DataType,
@@ -169,6 +170,31 @@ class ExchangeCollector(BaseDataCollector):
             venue_timeframes=tuple(self.venue_timeframes),
             store_raw=self.store_raw_data,
         )
+
+    def order_book(self, symbol: str, count: int | None = None) -> BookSnapshot | None:
+        """The local book of *symbol* as it is now; None unless it is known to be right.
+
+        Needs a channel of whole books (``custom_params={"depth": …}``); of a channel
+        of snapshots it is the newest one.
+
+        Args:
+            count: best levels a side; None for all.
+        """
+        engine = self._engine
+        if engine is None:
+            return None
+        for stream, state in engine.pipeline.streams.items():
+            if stream.data_type != DataType.ORDERBOOK or stream.symbol != symbol:
+                continue
+            if (stream.exchange, stream.market) != (self.exchange_name, self.market):
+                continue
+            book = state.book
+            if book is not None:
+                levels = max(book.depth()) if count is None else count
+                return book.to_snapshot(levels) if book.usable else None
+            last = state.last
+            return last if isinstance(last, BookSnapshot) and state.sources else None
+        return None
 
     # -- the six methods --------------------------------------------------------
 

@@ -19,7 +19,8 @@ from tapeline.runtime.recordings import (
     merge_recordings,
     read_recording,
 )
-from tapeline.runtime.replay import ReplayReport, replay
+from tapeline.runtime.replay import replay
+from tapeline.runtime.replay_report import ReplayReport
 from tapeline.runtime.resources import cpu_seconds, open_files, rss_bytes
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import Supervised, Supervisor
