@@ -210,15 +210,22 @@ def test_a_callback_that_comes_late_is_called_whatever_its_kind() -> None:
     simulate(body)
 
 
+def noting(timeframes: set[str]) -> Callable[[Any], None]:
+    """A callback that notes the timeframe of each bar."""
+
+    def note(bar: Any) -> None:
+        timeframes.add(bar.timeframe)
+
+    return note
+
+
 def test_a_collector_gets_its_own_timeframes_alone() -> None:
     async def body(venue: MemoryVenue) -> None:
         manager = CollectorManager()
         seen: dict[str, set[str]] = {"a": set(), "b": set()}
         for name, timeframe in (("a", "1s"), ("b", "5s")):
             member = collector(name, timeframes=[timeframe])
-            member.add_data_callback(
-                DataType.CANDLE, lambda bar, name=name: seen[name].add(bar.timeframe)
-            )
+            member.add_data_callback(DataType.CANDLE, noting(seen[name]))
             manager.add_collector(member)
         await manager.start()
         await anyio.sleep(30)
