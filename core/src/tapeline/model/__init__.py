@@ -62,6 +62,7 @@ from tapeline.model.capabilities import (
     Channel,
     Continuity,
 )
+from tapeline.model.construction import draft_of, quick_constructor
 from tapeline.model.facts import (
     BACKFILLING,
     CLOSED,
@@ -193,7 +194,9 @@ __all__ = [
     "Trade",
     "datetime_from_ns",
     "decimal_levels",
+    "draft_of",
     "ns_from_datetime",
     "open_ns",
+    "quick_constructor",
     "width_ns",
 ]

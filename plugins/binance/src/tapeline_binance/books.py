@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from tapeline.model import BookDelta, BookSnapshot, RawLevels, Subscription
-from tapeline_binance.construction import quick_constructor
+from tapeline.model.construction import quick_constructor
 from tapeline_binance.wire import (
     DepthProof,
     Level,

@@ -17,7 +17,7 @@ from tapeline.model import (
     Ticker,
     Trade,
 )
-from tapeline_binance.construction import quick_constructor
+from tapeline.model.construction import quick_constructor
 from tapeline_binance.numbers import (
     NotPlain,
     decimal_or_none,

@@ -19,9 +19,9 @@ from tapeline.model import (
     Ticker,
     Trade,
 )
+from tapeline.model.construction import draft_of, quick_constructor
 from tapeline_binance.books import delta_from, futures_partial_from, partial_from
 from tapeline_binance.channels import CHANNELS
-from tapeline_binance.construction import draft_of, quick_constructor
 from tapeline_binance.messages import (
     BUY,
     SELL,

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 from tapeline.model import BookDelta, BookSnapshot, RawLevels, Subscription
-from tapeline_okx.construction import quick_constructor
+from tapeline.model.construction import quick_constructor
 from tapeline_okx.numbers import NotPlain, floats_of
 from tapeline_okx.wire import MS, Level, Unusable, UsualBook, UsualLevel, WireBook
 

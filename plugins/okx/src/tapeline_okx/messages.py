@@ -19,7 +19,7 @@ from tapeline.model import (
     Ticker,
     Trade,
 )
-from tapeline_okx.construction import quick_constructor
+from tapeline.model.construction import quick_constructor
 from tapeline_okx.numbers import (
     NotPlain,
     decimal_or_none,

@@ -23,9 +23,9 @@ from tapeline.model import (
     Subscription,
     Trade,
 )
+from tapeline.model.construction import draft_of
 from tapeline_okx.books import delta_from, prove_frame, prove_row, snapshot_from
 from tapeline_okx.channels import CHANNELS
-from tapeline_okx.construction import draft_of
 from tapeline_okx.messages import candle_from, is_final, ticker_from, trade_from
 from tapeline_okx.numbers import PLAIN, NotPlain, known_decimal, learn_decimal
 from tapeline_okx.wire import (
