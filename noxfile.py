@@ -87,6 +87,22 @@ def tests_on(session: nox.Session) -> None:
 
 
 @nox.session
+def kills(session: nox.Session) -> None:
+    """The long campaign of kill -9: 200 by default, ``-- --kills N`` for another."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    count = session.posargs or ["--kills", "200"]
+    session.run("pytest", "tests/integration/test_run.py", "-k", "kill", *count)
+
+
+@nox.session
+def seeds(session: nox.Session) -> None:
+    """Thousands of random fault mixes; ``-- --seeds N`` for another number."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    count = session.posargs or ["--seeds", "2000", "--timeout", "0"]
+    session.run("pytest", "tests/integration/test_virtual_faults.py", *count)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Costs as ratios of one run; prints tables."""
     session.install(*editable(*MEMBERS))
