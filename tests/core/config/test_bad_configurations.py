@@ -113,7 +113,12 @@ BAD: list[tuple[str, str, tuple[str, ...]]] = [
     (
         GOOD.replace('"acme"', '"acne"'),
         "collectors.c.exchange",
-        ("an installed exchange (acme", "did you mean 'acme'?", "pip install"),
+        ("an installed exchange (acme", "did you mean 'acme'?"),
+    ),
+    (
+        GOOD.replace('"acme"', '"wonderland"'),
+        "collectors.c.exchange",
+        ("an installed exchange (acme", "wonderland", "pip install"),
     ),
     (GOOD.replace('"acme"', "7"), "collectors.c.exchange", ("text", "found 7")),
     (
