@@ -25,7 +25,7 @@ def tapeline(tmp_path: Path) -> Tapeline:
     """Run a command to its end in an empty folder."""
 
     def run(
-        *words: object, timeout: float = 90, **environ: str
+        *words: object, timeout: float = 180, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tapeline", *map(str, words)],
