@@ -20,16 +20,25 @@ RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "real"
 Tapeline = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+@pytest.fixture(scope="session")
+def tapeline_in() -> Callable[[Path], Tapeline]:
+    """Run commands to their end in a folder."""
+    return _tapeline_in
+
+
 @pytest.fixture
 def tapeline(tmp_path: Path) -> Tapeline:
     """Run a command to its end in an empty folder."""
+    return _tapeline_in(tmp_path)
 
+
+def _tapeline_in(folder: Path) -> Tapeline:
     def run(
         *words: object, timeout: float = 180, **environ: str
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "tapeline", *map(str, words)],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "PYTHONWARNINGS": "error", **environ},
             capture_output=True,
             text=True,

@@ -33,18 +33,19 @@ BOOKS = "okx/cf_20220513_books_trades_tickers.jsonl.gz"
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(params=FILES or ["absent"])
+@pytest.fixture(scope="module", params=FILES or ["absent"])
 def case(
     request: pytest.FixtureRequest,
-    tapeline: Any,
+    tapeline_in: Any,
     recordings: Path,
     truth: dict[str, Any],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[dict[str, Any], dict[str, Any], Path]:
     """The truth of one file, the report of its replay, and the database."""
     name = request.param
-    database = tmp_path / "market.db"
-    done = tapeline(
+    folder = tmp_path_factory.mktemp("replay")
+    database = folder / "market.db"
+    done = tapeline_in(folder)(
         "replay",
         recordings / name,
         "--exchange",
