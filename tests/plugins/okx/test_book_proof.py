@@ -80,6 +80,8 @@ USUAL = ("asks", "bids", "ts", "seqId", "prevSeqId")
     rows=st.sampled_from([1, 1, 1, 2]),
 )
 @example(CASES[1], ([["1e5", "1", "0", "3"]], []), USUAL, 1)
+@example(CASES[1], ([["1", "1", "0", "9" * 65]], []), USUAL, 1)
+@example(CASES[1], ([["1", "1", "9" * 65, "3"]], []), USUAL, 1)
 @example(CASES[1], ([["1", "1e5", "0", "3"]], []), USUAL, 1)
 @example(CASES[1], ([["1", "-0", "0", "3"]], []), USUAL, 1)
 @example(CASES[1], ([], [["inf", "1", "0", "3"]]), USUAL, 1)

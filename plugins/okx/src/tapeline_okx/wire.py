@@ -26,7 +26,7 @@ TradeId = Annotated[int, msgspec.Meta(gt=0, le=MAX_ID)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_FILLS)]
 Sequence64 = Annotated[int, msgspec.Meta(ge=-1, le=MAX_ID)]
 Level = tuple[Text, ...]
-UsualLevel = tuple[Text, Text, str, str]
+UsualLevel = tuple[Text, Text, Text, Text]
 
 
 class WireTrade(msgspec.Struct, gc=False):
