@@ -11,14 +11,10 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
-from tapeline.collectors.callbacks import (
-    Callback,
-    CallbackErrors,
-    callback_name,
-    is_async,
-)
+from tapeline.collectors.callbacks import Callback, CallbackErrors
 from tapeline.collectors.validation import validate_ohlcv_data
 from tapeline.config import Defaults
+from tapeline.delivery import callback_name, is_async
 from tapeline.errors import DataValidationError, TapelineError
 from tapeline.logs import ConditionalLogger
 from tapeline.model import (
@@ -377,7 +373,7 @@ class BaseDataCollector(abc.ABC):
         self._last_message_wall_ns = self._seams.clock.wall_ns()
 
     def _callback_failed(self, callback: Callback, error: Exception) -> None:
-        times = self._callback_errors.count(callback, error)
+        times = self._callback_errors.count(callback)
         self._errors += 1
         if times & (times - 1) == 0:
             self._log_error(

@@ -39,7 +39,6 @@ def build_manager(
             commit_ms=runtime.commit_ms,
             quota_bytes=runtime.quota_bytes,
             memory_bytes=runtime.memory_bytes,
-            max_reconnect_attempts=config.defaults.max_reconnect_attempts,
             reconnect_delay_s=config.defaults.reconnect_delay_s,
             max_silence_s=config.defaults.max_silence_duration_s,
         ),

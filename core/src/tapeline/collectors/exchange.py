@@ -10,11 +10,11 @@ import anyio
 import attrs
 
 from tapeline.collectors.base import BaseDataCollector
-from tapeline.collectors.callbacks import Callback, is_async
+from tapeline.collectors.callbacks import Callback
 from tapeline.collectors.options import split_custom_params
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
-from tapeline.delivery import LiveConsumer
+from tapeline.delivery import LiveConsumer, is_async
 from tapeline.errors import TapelineError
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import (
@@ -374,7 +374,6 @@ class ExchangeCollector(BaseDataCollector):
         engine = Engine(
             self._seams,
             EngineSettings(
-                max_reconnect_attempts=self._max_reconnect_attempts,
                 reconnect_delay_s=self._reconnect_delay_s,
                 max_silence_s=self._defaults.max_silence_duration_s,
             ),

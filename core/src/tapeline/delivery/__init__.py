@@ -1,6 +1,6 @@
 """Delivery: one runner per durable sink, and live output from memory."""
 
-from tapeline.delivery.consumers import LiveConsumer
+from tapeline.delivery.consumers import LiveConsumer, callback_name, is_async
 from tapeline.delivery.dead_letters import DeadLetter
 from tapeline.delivery.live import LiveFanOut
 from tapeline.delivery.runner import SinkRunner
@@ -15,4 +15,6 @@ __all__ = [
     "LiveSettings",
     "RunnerSettings",
     "SinkRunner",
+    "callback_name",
+    "is_async",
 ]

@@ -81,5 +81,4 @@ class EngineSettings:
     stop_timeout_s: float = 10.0
     heal_timeout_s: float = 3.0
     max_silence_s: float = 300.0
-    max_reconnect_attempts: int = 5
     reconnect_delay_s: float = 5.0
