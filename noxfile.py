@@ -21,7 +21,14 @@ MEMBERS = [
     "sinks/sqlite",
     "sinks/callbacks",
 ]
-TEST_TOOLS = ["pytest>=8.3", "pytest-timeout>=2.3", "hypothesis>=6.112"]
+TEST_TOOLS = [
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.112",
+]
+# Most of what the tests with real sockets do is waiting: more processes than cores.
+PARALLEL = ["-n", "4", "--dist", "worksteal"]
 # What a member needs besides core, from this repository.
 NEEDS = {
     "plugins/okx": [],
@@ -61,14 +68,14 @@ def tests(session: nox.Session) -> None:
     """What needs everything installed; ``alone`` and ``each`` run the other tests."""
     session.install(*TEST_TOOLS, *editable(*MEMBERS))
     whole = ["tests/integration", "tests/packaging"]
-    session.run("pytest", *(session.posargs or whole))
+    session.run("pytest", *PARALLEL, *(session.posargs or whole))
 
 
 @nox.session
 def alone(session: nox.Session) -> None:
     """Core's tests with no plugin installed."""
     session.install(*TEST_TOOLS, *editable(CORE))
-    session.run("pytest", *(session.posargs or ["tests/core"]))
+    session.run("pytest", *PARALLEL, *(session.posargs or ["tests/core"]))
 
 
 @nox.session
@@ -76,7 +83,7 @@ def alone(session: nox.Session) -> None:
 def each(session: nox.Session, member: str) -> None:
     """A plugin's tests with only core and that plugin installed."""
     session.install(*TEST_TOOLS, *editable(CORE, *NEEDS[member], member))
-    session.run("pytest", *(session.posargs or [f"tests/{member}"]))
+    session.run("pytest", *PARALLEL, *(session.posargs or [f"tests/{member}"]))
 
 
 @nox.session(python=PYTHONS, name="tests-on")
