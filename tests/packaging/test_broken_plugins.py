@@ -249,6 +249,7 @@ def test_the_good_plugin_is_active_among_all_the_broken_ones(loaded: Any) -> Non
         "reason": "",
         "exchanges": ["good", "good.futures"],
         "sinks": ["good.files"],
+        "services": [],
         "hooks": ["tapeline_plugin_info", "tapeline_exchanges", "tapeline_sinks"],
         "summary": "a test plugin",
     }

@@ -6,7 +6,8 @@ TapelineError
 │   ├── UnknownTimeframe
 │   ├── UnknownExchange
 │   ├── UnknownSymbol
-│   └── UnknownSink
+│   ├── UnknownSink
+│   └── UnknownService
 ├── PluginError                 a plugin that is used is not active
 ├── ContractError               an adapter or sink breaks the contract
 ├── DataValidationError         data of a venue that cannot be true; skipped
@@ -19,6 +20,7 @@ TapelineError
 │   └── JournalFull             the disk or the quota is spent
 ├── SinkError
 │   ├── SinkUnavailable         transport of a sink; retried for ever
+│   ├── SinkReplaced            its database has less than it had; opened anew
 │   └── SinkRejected            data that a sink cannot take
 ├── DatabaseOperationError      an operation on a database failed
 └── RecordingError              a recording cannot be read
@@ -158,6 +160,18 @@ class UnknownSink(UsageError):
         )
 
 
+class UnknownService(UsageError):
+    """A service that no installed plugin offers."""
+
+    def __init__(self, service: str, known: Iterable[str]) -> None:
+        self.service = service
+        known = tuple(known)
+        super().__init__(
+            f"expected an installed service ({one_of(known)}), found {service!r}"
+            f"{_plugin_meant(service, known)}"
+        )
+
+
 class PluginError(TapelineError):
     """A plugin that the configuration uses is not active."""
 
@@ -240,6 +254,15 @@ class SinkUnavailable(SinkError):
     """The sink's transport failed; the batch is tried again for ever."""
 
     recovery = RecoveryAction.REDIAL
+
+
+class SinkReplaced(SinkError):
+    """The sink's database has less than was written to it: it is opened anew.
+
+    What the journal still has comes again; what it has not is recorded as gaps.
+    """
+
+    recovery = RecoveryAction.RESYNC
 
 
 class SinkRejected(SinkError):

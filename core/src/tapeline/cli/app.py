@@ -21,6 +21,8 @@ from tapeline.cli.record import record
 from tapeline.cli.replay import replay_command
 from tapeline.cli.run import run
 from tapeline.cli.simulate import simulate
+from tapeline.cli.status import status
+from tapeline.cli.steering import disable, enable, restart
 from tapeline.cli.verify import verify
 
 app = typer.Typer(
@@ -65,6 +67,10 @@ app.command("replay")(replay_command)
 app.command()(simulate)
 app.command()(verify)
 app.command()(gaps)
+app.command()(status)
+app.command()(restart)
+app.command()(enable)
+app.command()(disable)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -41,6 +41,8 @@ def build_manager(
             memory_bytes=runtime.memory_bytes,
             reconnect_delay_s=config.defaults.reconnect_delay_s,
             max_silence_s=config.defaults.max_silence_duration_s,
+            candle_grace_s=runtime.candle_grace_s,
+            empty_candles=runtime.empty_candles,
         ),
         embedded=embedded,
     )
@@ -57,13 +59,25 @@ def build_manager(
                 section.enabled,
             ),
         )
+    for name, wanted in config.consolidate.items():
+        manager.consolidate(
+            name,
+            wanted.symbol,
+            wanted.exchanges,
+            market=wanted.market,
+            timeframes=wanted.timeframes,
+            wait_s=wanted.wait_s,
+            stale_after_s=wanted.stale_after_s,
+        )
+    for name, service in config.services.items():
+        manager.add_service(name, registry.service(service.use), service.options)
     return manager
 
 
 def _collector(
     name: str, section: CollectorSection, registry: PluginRegistry
 ) -> ExchangeCollector:
-    return ExchangeCollector(
+    collector = ExchangeCollector(
         section.exchange,
         section.symbols,
         section.data_types,
@@ -75,8 +89,11 @@ def _collector(
             "market": section.market,
             "timeframes": list(section.timeframes),
             "venue_timeframes": list(section.venue_timeframes),
+            "audit": section.audit,
         },
         logger=get_logger(f"tapeline.collector.{name}"),
         adapter=registry.exchange(section.exchange),
         config=section.options,
     )
+    collector.max_restarts = section.max_restarts
+    return collector

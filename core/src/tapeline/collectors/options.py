@@ -11,7 +11,10 @@ import attrs
 from tapeline.config import structure_options
 from tapeline.errors import ConfigError, UnknownTimeframe
 from tapeline.hookspecs import ExchangeAdapter
-from tapeline.model import TIMEFRAMES
+from tapeline.model import TIMEFRAMES, DataType
+
+AUDIT_TIMEFRAME = "1m"
+"""Of the candles that an audit compares at least."""
 
 _ALIASES = {"ping_interval": "ping_interval_s"}
 
@@ -24,8 +27,10 @@ class CustomParams:
     market: str = "spot"
     timeframes: Sequence[str] = ()
     venue_timeframes: Sequence[str] = ()
+    audit: bool = False
     max_reconnect_attempts: int | None = None
     reconnect_delay_s: float | None = None
+    max_restarts: int | None = None
 
 
 def split_custom_params(
@@ -48,8 +53,14 @@ def split_custom_params(
         problems.append(("market", f"expected one of {offered}, found {market!r}"))
     timeframes = _timeframes(rest, "timeframes", problems)
     venue_timeframes = _timeframes(rest, "venue_timeframes", problems)
+    audit = rest.pop("audit", False)
+    if not isinstance(audit, bool):
+        problems.append(("audit", f"expected True or False, found {audit!r}"))
+    elif audit and not _has_audit_candles(adapter):
+        problems.append(("audit", audit_problem(adapter.name)))
     attempts = _number(rest, "max_reconnect_attempts", problems)
     delay = _number(rest, "reconnect_delay", problems)
+    restarts = _number(rest, "max_restarts", problems)
     for name, real in _ALIASES.items():
         if name in rest:
             rest[real] = rest.pop(name)
@@ -65,8 +76,23 @@ def split_custom_params(
         str(market),
         timeframes,
         venue_timeframes,
+        audit,
         None if attempts is None else int(attempts),
         delay,
+        None if restarts is None else int(restarts),
+    )
+
+
+def _has_audit_candles(adapter: ExchangeAdapter) -> bool:
+    channels = adapter.capabilities.channels.get(DataType.CANDLE.value, ())
+    return any(channel.timeframe == AUDIT_TIMEFRAME for channel in channels)
+
+
+def audit_problem(exchange: str) -> str:
+    """Why *exchange* cannot be audited, as a sentence."""
+    return (
+        f"expected an exchange with candles of {AUDIT_TIMEFRAME} of its own, found "
+        f"{exchange}, which has none; leave audit out"
     )
 
 

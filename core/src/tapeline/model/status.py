@@ -75,3 +75,45 @@ class StatusChange:
     after: str
     reason: str
     wall_ns: int
+
+
+class HealthLevel(str, enum.Enum):
+    """How the whole collection is, best first."""
+
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    STARTING = "starting"
+    FAILING = "failing"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@attrs.frozen
+class Health:
+    """Whether what is wanted is being delivered.
+
+    Args:
+        level: ``healthy``; ``degraded`` (all required data flows, something else is
+            wrong); ``starting``; ``failing`` (required data does not flow).
+        ready: False exactly while required data does not flow.
+        alive: whether the loop that does the work turns.
+        issues: what stands against being ready, in sentences.
+        warnings: what is wrong besides, in sentences.
+    """
+
+    level: HealthLevel
+    ready: bool
+    alive: bool
+    issues: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """JSON-ready form."""
+        return {
+            "level": self.level.value,
+            "ready": self.ready,
+            "alive": self.alive,
+            "issues": list(self.issues),
+            "warnings": list(self.warnings),
+        }

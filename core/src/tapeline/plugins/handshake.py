@@ -19,6 +19,7 @@ from tapeline.hookspecs import (
     ExchangeAdapter,
     PluginInfo,
     PluginSpecs,
+    ServiceAdapter,
     SinkAdapter,
 )
 from tapeline.plugins.binding import check_wrapper
@@ -49,7 +50,7 @@ class Contribution:
     hooks: tuple[str, ...]
     exchanges: tuple[ExchangeAdapter, ...]
     sinks: tuple[SinkAdapter, ...]
-    services: tuple[object, ...]
+    services: tuple[ServiceAdapter, ...]
     wrappers: tuple[object, ...]
     manager: HookManager = attrs.field(repr=False)
 
@@ -84,11 +85,13 @@ def shake_hands(name: str, plugin: object) -> Contribution:
             name, manager, "tapeline_exchanges"
         )
         sinks: tuple[SinkAdapter, ...] = _collect(name, manager, "tapeline_sinks")
-        services: tuple[object, ...] = _collect(name, manager, "tapeline_services")
+        services: tuple[ServiceAdapter, ...] = _collect(
+            name, manager, "tapeline_services"
+        )
         wrappers: tuple[object, ...] = _collect(
             name, manager, "tapeline_session_wrappers"
         )
-        _check_offers(name, exchanges, sinks, wrappers)
+        _check_offers(name, exchanges, sinks, services, wrappers)
     except BaseException as error:
         manager.unregister(plugin, name)
         if isinstance(error, pluggy.PluginValidationError):
@@ -198,12 +201,15 @@ def _check_offers(
     name: str,
     exchanges: Sequence[object],
     sinks: Sequence[object],
+    services: Sequence[object],
     wrappers: Sequence[object],
 ) -> None:
     """Everything offered must have the shape that core will use."""
     try:
-        problem = offers_problem("exchange", name, exchanges) or offers_problem(
-            "sink", name, sinks
+        problem = (
+            offers_problem("exchange", name, exchanges)
+            or offers_problem("sink", name, sinks)
+            or offers_problem("service", name, services)
         )
         for wrapper in wrappers:
             check_wrapper(wrapper)

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 
 from tapeline.errors import did_you_mean
-from tapeline.hookspecs import ExchangeAdapter, SinkAdapter
+from tapeline.hookspecs import ExchangeAdapter, ServiceAdapter, SinkAdapter
 
 PROMISES = ("durable", "live")
 """What a sink may promise."""
@@ -28,6 +28,7 @@ def _members(
 _MEMBERS = {
     "exchange": _members(ExchangeAdapter),
     "sink": _members(SinkAdapter),
+    "service": _members(ServiceAdapter),
 }
 
 
@@ -35,7 +36,7 @@ def offers_problem(kind: str, plugin: str, offers: Sequence[object]) -> str:
     """A sentence on what is wrong with *offers* of *plugin*; empty when nothing.
 
     Args:
-        kind: ``exchange`` or ``sink``.
+        kind: ``exchange``, ``sink`` or ``service``.
     """
     seen = set()
     for offer in offers:

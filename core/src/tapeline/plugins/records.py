@@ -6,7 +6,7 @@ import enum
 
 import attrs
 
-from tapeline.hookspecs import ExchangeAdapter, PluginInfo, SinkAdapter
+from tapeline.hookspecs import ExchangeAdapter, PluginInfo, ServiceAdapter, SinkAdapter
 
 
 class PluginState(str, enum.Enum):
@@ -51,7 +51,7 @@ class PluginRecord:
     info: PluginInfo | None = None
     exchanges: tuple[ExchangeAdapter, ...] = attrs.field(default=(), repr=False)
     sinks: tuple[SinkAdapter, ...] = attrs.field(default=(), repr=False)
-    services: tuple[object, ...] = attrs.field(default=(), repr=False)
+    services: tuple[ServiceAdapter, ...] = attrs.field(default=(), repr=False)
     wrappers: tuple[object, ...] = attrs.field(default=(), repr=False)
     hooks: tuple[str, ...] = ()
     traceback: str = attrs.field(default="", repr=False)
@@ -74,6 +74,7 @@ class PluginRecord:
             "reason": self.reason,
             "exchanges": [exchange.name for exchange in self.exchanges],
             "sinks": [sink.name for sink in self.sinks],
+            "services": [service.name for service in self.services],
             "hooks": list(self.hooks),
             "summary": self.summary,
         }

@@ -10,12 +10,18 @@ from tapeline.errors import (
     PluginError,
     TapelineError,
     UnknownExchange,
+    UnknownService,
     UnknownSink,
     UsageError,
     did_you_mean,
     one_of,
 )
-from tapeline.hookspecs import DatabaseReader, ExchangeAdapter, SinkAdapter
+from tapeline.hookspecs import (
+    DatabaseReader,
+    ExchangeAdapter,
+    ServiceAdapter,
+    SinkAdapter,
+)
 from tapeline.model import StatusChange
 from tapeline.plugins.discovery import find_plugins
 from tapeline.plugins.handshake import sentence
@@ -109,6 +115,19 @@ class PluginRegistry:
                 return sink
         raise UnknownSink(name, self.sinks())
 
+    def service(self, name: str) -> ServiceAdapter:
+        """The service *name*, of the plugin named by its part before the first dot.
+
+        Raises:
+            UnknownService: no installed plugin offers it.
+            PluginError: the plugin that should offer it is not active.
+        """
+        record = self._offering(name)
+        for service in () if record is None else record.services:
+            if service.name == name:
+                return service
+        raise UnknownService(name, self.services())
+
     def exchanges(self) -> dict[str, ExchangeAdapter]:
         """Name → exchange of every plugin that can be loaded; loads them all."""
         return {
@@ -120,6 +139,14 @@ class PluginRegistry:
     def sinks(self) -> dict[str, SinkAdapter]:
         """Name → sink of every plugin that can be loaded; loads them all."""
         return {sink.name: sink for record in self.load_all() for sink in record.sinks}
+
+    def services(self) -> dict[str, ServiceAdapter]:
+        """Name → service of every plugin that can be loaded; loads them all."""
+        return {
+            service.name: service
+            for record in self.load_all()
+            for service in record.services
+        }
 
     def default_sink(self) -> SinkAdapter | None:
         """The sink to use when none is named; None when none is installed.

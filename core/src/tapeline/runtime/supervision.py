@@ -17,13 +17,27 @@ RESTARTS_AN_HOUR = 5
 
 
 @attrs.define
+class RestartBudget:
+    """Restarts of the last hour, by their monotonic times."""
+
+    times_ns: list[int] = attrs.field(factory=list)
+
+    def spend(self, now_ns: int, limit: int = RESTARTS_AN_HOUR) -> bool:
+        """Count one more; False when the hour has had more than *limit*."""
+        hour_ago_ns = now_ns - 3_600 * 10**9
+        self.times_ns = [at_ns for at_ns in self.times_ns if at_ns > hour_ago_ns]
+        self.times_ns.append(now_ns)
+        return len(self.times_ns) <= limit
+
+
+@attrs.define
 class Supervised:
     """One supervised part and its history.
 
     Args:
         state: ``starting``, ``running``, ``backoff``, ``failed`` or ``stopped``.
         restarts: since it was made; survives until it is removed.
-        restart_times_ns: monotonic, of the last hour.
+        limit: restarts an hour; 0 for none.
     """
 
     name: str
@@ -31,7 +45,8 @@ class Supervised:
     restarts: int = 0
     last_error: str | None = None
     last_restart_wall_ns: int | None = None
-    restart_times_ns: list[int] = attrs.field(factory=list)
+    limit: int = RESTARTS_AN_HOUR
+    budget: RestartBudget = attrs.field(factory=RestartBudget)
 
 
 class Supervisor:
@@ -72,23 +87,17 @@ class Supervisor:
                     and error.recovery is RecoveryAction.STOP
                 )
                 logger.error("%s: %s", part.name, reason, exc_info=not final)
-                if final or not self._within_budget(part):
+                now_ns = self._clock.monotonic_ns()
+                if final or not part.budget.spend(now_ns, part.limit):
                     self._change(part, "failed", reason)
                     return
                 self._change(part, "backoff", reason)
-                await self._clock.sleep(self._delay(len(part.restart_times_ns)))
+                await self._clock.sleep(self._delay(len(part.budget.times_ns)))
                 part.restarts += 1
                 part.last_restart_wall_ns = self._clock.wall_ns()
             else:
                 self._change(part, "stopped", "ended")
                 return
-
-    def _within_budget(self, part: Supervised) -> bool:
-        now = self._clock.monotonic_ns()
-        hour_ago = now - 3_600 * 10**9
-        part.restart_times_ns = [t for t in part.restart_times_ns if t > hour_ago]
-        part.restart_times_ns.append(now)
-        return len(part.restart_times_ns) <= RESTARTS_AN_HOUR
 
     def _change(self, part: Supervised, state: str, reason: str) -> None:
         before, part.state = part.state, state

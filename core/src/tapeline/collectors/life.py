@@ -1,0 +1,468 @@
+"""The life of one collector: start, watch, recover, restart, stop.
+
+A fault of the connection is recovered from without end; anything else costs a
+restart, of which there are a few an hour.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+
+from tapeline.config import Defaults
+from tapeline.errors import DataValidationError, RecoveryAction, TapelineError
+from tapeline.logs import ConditionalLogger
+from tapeline.model import CollectorStatus, DataType, MarketDataPoint, StatusChange
+from tapeline.runtime import Backoff, RestartBudget, current_seams
+
+_STOP_TIMEOUT_S = 10.0
+_LEAST_PAUSE_S = 0.01
+FAILED = "failed"
+"""What observers are told when no restart is left; the status stays ``error``."""
+
+
+class CollectorLife(abc.ABC):
+    """Runs the six methods of a subclass, and starts them again when they fail."""
+
+    max_restarts = 5
+    """Restarts an hour, for anything that is not the connection's fault."""
+
+    def __init__(
+        self,
+        component_name: str,
+        auto_restart: bool,
+        health_check_interval: float,
+        logger: logging.Logger | None,
+        log_errors_only: bool,
+    ) -> None:
+        self.component_name = component_name
+        self.auto_restart = auto_restart
+        self.health_check_interval = health_check_interval
+        self.logger = logger
+        self.log_errors_only = log_errors_only
+        self.symbols: list[str] = []
+        self.data_types: list[DataType | str] = []
+        self.failed = ""
+        self._status = CollectorStatus.STOPPED
+        self._observer: Callable[[StatusChange], None] | None = None
+        self._log = ConditionalLogger(logger, log_errors_only)
+        self._defaults = Defaults.from_environ()
+        self._seams = current_seams()
+        self._backoff = self._new_backoff()
+        self._budget = RestartBudget()
+        self._should_be_running = False
+        self._restarting = False
+        self._recovering = False
+        self._turn: anyio.Lock | None = None
+        self._owner: asyncio.Task[None] | None = None
+        self._stop_event: anyio.Event | None = None
+        self._messages_received = 0
+        self._messages_processed = 0
+        self._errors = 0
+        self._restarts = 0
+        self._reconnect_attempts = 0
+        self._last_error: str | None = None
+        self._started_ns: int | None = None
+        self._connected_ns: int | None = None
+        self._heartbeat_ns: int | None = None
+        self._data_ns: int | None = None
+        self._last_message_wall_ns: int | None = None
+        self._last_restart_wall_ns: int | None = None
+
+    # -- what a subclass implements ---------------------------------------------
+
+    @abc.abstractmethod
+    async def connect(self) -> bool:
+        """Connect to the venue; False (or an exception) when that failed."""
+
+    @abc.abstractmethod
+    async def disconnect(self) -> None:
+        """Let the connection go; safe when there is none."""
+
+    @abc.abstractmethod
+    async def subscribe_to_data(
+        self, symbols: list[str], data_types: list[DataType]
+    ) -> bool:
+        """Ask for these streams; False when the venue refused."""
+
+    @abc.abstractmethod
+    async def unsubscribe_from_data(
+        self, symbols: list[str], data_types: list[DataType]
+    ) -> bool:
+        """Let these streams go; False when the venue refused."""
+
+    @abc.abstractmethod
+    async def _process_message(self, message: Any) -> MarketDataPoint | None:
+        """Turn one message of the venue into a data point, or None."""
+
+    @abc.abstractmethod
+    async def _handle_messages(self) -> None:
+        """Handle what is there and return; called again and again.
+
+        Each return is a heartbeat. ``ConnectionError``, ``TimeoutError`` and
+        ``OSError`` lead to ``_handle_connection_error``; a
+        ``DataValidationError`` is counted; anything else restarts the collector.
+        """
+
+    # -- status -------------------------------------------------------------------
+
+    @property
+    def status(self) -> CollectorStatus:
+        """What the collector is doing."""
+        return self._status
+
+    @status.setter
+    def status(self, after: CollectorStatus) -> None:
+        before, self._status = self._status, after
+        if before is not after:
+            self._tell(before.value, after.value, self._last_error or "")
+
+    def observe(self, observer: Callable[[StatusChange], None] | None) -> None:
+        """Tell *observer* of every change of status; a manager does."""
+        self._observer = observer
+
+    def _tell(self, before: str, after: str, reason: str) -> None:
+        if self._observer is not None:
+            name, now_ns = self.component_name, self._seams.clock.wall_ns()
+            change = StatusChange(f"collector {name}", before, after, reason, now_ns)
+            self._observer(change)
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether it should run, does not, and another start may help."""
+        ended = self._owner is None or self._owner.done()
+        wanted = self._should_be_running and self.auto_restart
+        return wanted and ended and not self.failed and self._turn_is_free
+
+    # -- start and stop -----------------------------------------------------------
+
+    async def start(self) -> bool:
+        """Connect, subscribe, and collect in the background.
+
+        Returns:
+            False on failure; ``get_status()['statistics']['last_error']`` says why.
+        """
+        async with self._one_at_a_time():
+            return await self._start()
+
+    async def _start(self) -> bool:
+        if self._owner is not None and not self._owner.done():
+            self._log.warning(f"{self.component_name} runs already")
+            return True
+        self._should_be_running = True
+        self.failed = ""
+        self.status = CollectorStatus.STARTING
+        self._log.info(f"starting {self.component_name}")
+        if not await self._open():
+            if self.failed:
+                self._fail(self.failed)
+            else:
+                self.status = CollectorStatus.ERROR
+            await self._close_quietly()
+            return False
+        self._started_ns = self._seams.clock.monotonic_ns()
+        self.status = CollectorStatus.RUNNING
+        self._stop_event = anyio.Event()
+        # The owner task outlives this call by design; stop() awaits it.
+        self._owner = asyncio.create_task(
+            self._own(self._stop_event), name=f"tapeline-{self.component_name}"
+        )
+        return True
+
+    async def stop(self, force: bool = False) -> None:
+        """End collecting; with *force* nothing is waited for longer than needed."""
+        async with self._one_at_a_time():
+            await self._stop(force)
+
+    async def _stop(self, force: bool = False) -> None:
+        self._should_be_running = False
+        owner = self._owner
+        if owner is None and self.status is CollectorStatus.STOPPED:
+            return
+        self.status = CollectorStatus.STOPPING
+        if self._stop_event is not None:
+            self._stop_event.set()
+        if owner is not None:
+            timeout = 0.1 if force else _STOP_TIMEOUT_S
+            done, _ = await asyncio.wait([owner], timeout=timeout)
+            if not done:
+                owner.cancel()
+                await asyncio.wait([owner], timeout=_STOP_TIMEOUT_S)
+        self._owner = None
+        await self._close_quietly()
+        self.status = CollectorStatus.STOPPED
+        self._log.info(f"stopped {self.component_name}")
+
+    async def restart(self) -> bool:
+        """Stop and start again; counted in the statistics."""
+        async with self._one_at_a_time():
+            self.status = CollectorStatus.RESTARTING
+            self._budget = RestartBudget()
+            self._count_restart("asked for")
+            self._restarting = True
+            try:
+                await self._stop()
+                return await self._start()
+            finally:
+                self._restarting = False
+
+    def _one_at_a_time(self) -> anyio.Lock:
+        """Starts and stops of one collector never overlap."""
+        if self._turn is None:
+            self._turn = anyio.Lock()
+        return self._turn
+
+    @property
+    def _turn_is_free(self) -> bool:
+        return self._turn is None or not self._turn.locked()
+
+    # -- running ------------------------------------------------------------------
+
+    async def _own(self, stop: anyio.Event) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._keep_running, tasks.cancel_scope)
+            # Waits for stop() for as long as the user wants to collect.
+            await stop.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _keep_running(self, scope: anyio.CancelScope) -> None:
+        while True:
+            trouble = await self._run_until_trouble()
+            if trouble is None or not await self._reopen(trouble):
+                scope.cancel()
+                return
+
+    async def _run_until_trouble(self) -> str | None:
+        """Collect and watch; why to restart, None when nothing is to be done."""
+        ended: list[str | None] = []
+        async with anyio.create_task_group() as tasks:
+
+            async def until(part: Callable[[], Any]) -> None:
+                ended.append(await part())
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until, self._collect)
+            tasks.start_soon(until, self._watch)
+        return ended[0]
+
+    async def _collect(self) -> str | None:
+        while True:
+            try:
+                await self._handle_messages()
+                self._heartbeat_ns = self._seams.clock.monotonic_ns()
+                # A handler that returns at once must not starve the loop.
+                await anyio.lowlevel.checkpoint()
+            except DataValidationError as error:
+                self._errors += 1
+                self._heartbeat_ns = self._seams.clock.monotonic_ns()
+                self._log.warning(f"skipped bad data: {error}")
+            except OSError as error:
+                # ConnectionError and TimeoutError are OSErrors.
+                self._remember(_text(error), error)
+                self.status = CollectorStatus.ERROR
+                if not await self._recover():
+                    self.status = CollectorStatus.ERROR
+                    return None
+                self.status = CollectorStatus.RUNNING
+            except Exception as error:  # a supervisor: anything else restarts
+                self._remember(_text(error), error)
+                if self.auto_restart:
+                    return _text(error)
+                self.status = CollectorStatus.ERROR
+                return None
+
+    async def _watch(self) -> str:
+        """Look after the collector; why it must be restarted."""
+        found = False
+        while True:
+            await self._seams.clock.sleep(self._until_check_s())
+            if found:
+                # Our own verdict is no reason to keep it.
+                self._status = CollectorStatus.RUNNING
+            trouble = None if self._recovering else self._trouble()
+            if found and trouble is not None:
+                self._status = CollectorStatus.UNHEALTHY
+            if trouble is None:
+                if found:
+                    found = False
+                    self._tell("unhealthy", "running", "")
+                continue
+            if not found:
+                found = True
+                self._remember(trouble)
+                self.status = CollectorStatus.UNHEALTHY
+            if self.auto_restart:
+                return trouble
+
+    def _until_check_s(self) -> float:
+        """Seconds to the next look: when something is due, an interval at most."""
+        interval_s = self.health_check_interval
+        age_s = self._age_s(self._heartbeat_ns) or 0.0
+        left_s = interval_s - age_s
+        silence_s = self._silence_s()
+        if silence_s is not None:
+            left_s = min(left_s, self._defaults.max_silence_duration_s - silence_s)
+        if left_s <= 0:
+            return interval_s
+        return max(_LEAST_PAUSE_S, min(interval_s, left_s))
+
+    def _trouble(self) -> str | None:
+        """A sentence on why to restart; None while all is well."""
+        age_s = self._age_s(self._heartbeat_ns)
+        if age_s is not None and age_s >= self.health_check_interval:
+            return f"no heartbeat for {age_s:.0f} s"
+        silence_s, limit_s = self._silence_s(), self._defaults.max_silence_duration_s
+        if silence_s is not None and silence_s >= limit_s:
+            return f"no data for {silence_s:.0f} s"
+        if not self._check_connection_health():
+            return "the connection is not healthy"
+        if self.status in (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY):
+            return self._last_error or f"the status is {self.status}"
+        return None
+
+    def _check_connection_health(self) -> bool:
+        """Whether the connection is good; a subclass may know better."""
+        return True
+
+    def _silence_s(self) -> float | None:
+        """Seconds without data, since connecting at most; None when not connected."""
+        if self._connected_ns is None:
+            return None
+        return self._age_s(max(self._connected_ns, self._data_ns or 0))
+
+    # -- recovering ---------------------------------------------------------------
+
+    async def _recover(self) -> bool:
+        """``_handle_connection_error``, which a subclass may have replaced."""
+        self._recovering = True
+        try:
+            return await self._handle_connection_error()
+        except Exception as error:  # a supervisor: a subclass may raise anything
+            self._remember(_text(error), error)
+            return self.auto_restart and await self._reopen(_text(error))
+        finally:
+            self._recovering = False
+
+    async def _handle_connection_error(self) -> bool:
+        """Reconnect until it works; False to give up (a subclass may decide)."""
+        self._log.warning(
+            f"connection of {self.component_name} lost: {self._last_error}"
+        )
+        while self._should_be_running:
+            self._reconnect_attempts += 1
+            await self._close_quietly()
+            await self._seams.clock.sleep(self._backoff.next_delay_s())
+            if await self._open():
+                self._backoff = self._new_backoff()
+                self._reconnect_attempts = 0
+                return True
+            if self.failed:
+                self._fail(self.failed)
+                return False
+            if self._reconnect_attempts == self._defaults.max_reconnect_attempts:
+                self.status = CollectorStatus.ERROR
+                self._log.error(
+                    f"{self.component_name}: {self._reconnect_attempts} attempts to "
+                    "reconnect failed; trying on at the slowest rate"
+                )
+        return False
+
+    async def _reopen(self, trouble: str) -> bool:
+        """Start over because of *trouble*, within the budget of restarts."""
+        self._restarting = True
+        try:
+            while self._should_be_running:
+                if not self._budget.spend(
+                    self._seams.clock.monotonic_ns(), self.max_restarts
+                ):
+                    self._fail(
+                        f"restarted {self.max_restarts} times within an hour; {trouble}"
+                    )
+                    return False
+                self.status = CollectorStatus.RESTARTING
+                self._count_restart(trouble)
+                await self._close_quietly()
+                await self._seams.clock.sleep(self._backoff.next_delay_s())
+                if await self._open():
+                    self.status = CollectorStatus.RUNNING
+                    return True
+                if self.failed:
+                    self._fail(self.failed)
+                    return False
+                trouble = self._last_error or trouble
+            return False
+        finally:
+            self._restarting = False
+
+    def _fail(self, reason: str) -> None:
+        """No restart is left: say so, and stay in error until somebody asks."""
+        self.failed = reason
+        self._last_error = reason
+        self._log.critical(f"{self.component_name} has failed: {reason}")
+        before = self.status.value
+        self._status = CollectorStatus.ERROR
+        self._tell(before, FAILED, reason)
+
+    def _count_restart(self, reason: str) -> None:
+        self._restarts += 1
+        self._last_restart_wall_ns = self._seams.clock.wall_ns()
+        self._log.warning(
+            f"restarting {self.component_name}, {self._restarts} so far: {reason}"
+        )
+
+    async def _open(self) -> bool:
+        try:
+            if not await self.connect():
+                self._remember("connect() returned False")
+                return False
+            self._connected_ns = self._seams.clock.monotonic_ns()
+            types: Any = list(self.data_types)
+            if not await self.subscribe_to_data(list(self.symbols), types):
+                self._remember("subscribe_to_data() returned False")
+                return False
+        except Exception as error:  # a supervisor: a subclass may raise anything
+            self._remember(_text(error), error)
+            if isinstance(error, TapelineError):
+                final = error.recovery is RecoveryAction.STOP
+                self.failed = str(error) if final else ""
+            return False
+        self._heartbeat_ns = self._seams.clock.monotonic_ns()
+        return True
+
+    async def _close_quietly(self) -> None:
+        try:
+            await self.disconnect()
+        except Exception as error:  # a supervisor: closing must not stop the stop
+            self._log.warning(f"disconnect failed: {error}")
+        self._connected_ns = None
+
+    def _new_backoff(self) -> Backoff:
+        return Backoff(self._seams.random, first_cap_s=self._defaults.reconnect_delay_s)
+
+    def _remember(self, text: str, error: BaseException | None = None) -> None:
+        self._errors += 1
+        self._last_error = text
+        self._log.error(
+            f"{self.component_name}: {text}",
+            exc_info=error is not None and not isinstance(error, OSError),
+        )
+
+    def _age_s(self, since_ns: int | None) -> float | None:
+        if since_ns is None:
+            return None
+        return (self._seams.clock.monotonic_ns() - since_ns) / 1e9
+
+
+def _text(error: BaseException) -> str:
+    """The error for people: its sentence, with its kind where that says little."""
+    sentence = str(error)
+    if isinstance(error, TapelineError) and sentence:
+        return sentence
+    kind = type(error).__name__
+    return f"{kind}: {sentence}" if sentence else kind
