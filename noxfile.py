@@ -17,9 +17,11 @@ MEMBERS = [
     CORE,
     "plugins/okx",
     "plugins/binance",
+    "plugins/http",
     SQL,
     "sinks/sqlite",
     "sinks/callbacks",
+    "sinks/redis",
 ]
 TEST_TOOLS = [
     "pytest>=8.3",
@@ -33,9 +35,11 @@ PARALLEL = ["-n", "4", "--dist", "worksteal"]
 NEEDS = {
     "plugins/okx": [],
     "plugins/binance": [],
+    "plugins/http": [],
     SQL: [],
     "sinks/sqlite": [SQL],
     "sinks/callbacks": [],
+    "sinks/redis": [],
 }
 PYTHONS = ["3.11", "3.12", "3.13"]
 

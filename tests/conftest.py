@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"
     )
+    group.addoption(
+        "--freeze-seconds",
+        type=float,
+        default=8.0,
+        help="how long a database server is stopped with SIGSTOP",
+    )
 
 
 @pytest.fixture

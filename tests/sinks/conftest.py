@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import anyio.to_thread
 import attrs
 import pytest
@@ -25,6 +27,7 @@ from tapeline.model import (
     Part,
     RawMessage,
     Record,
+    Secret,
     Subscription,
     Ticker,
     Trade,
@@ -201,3 +204,55 @@ def context(tmp_path: Path) -> SinkContext:
         logger=logging.getLogger("tapeline.sink.local"),
         data_dir=tmp_path,
     )
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Any]:
+    """A real PostgreSQL server of this process, stopped at the end."""
+    try:
+        from tapeline_postgres.testing import LocalServer
+    except ImportError as error:
+        pytest.skip(f"no PostgreSQL to test with: {error}")
+    server = LocalServer()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: Any) -> str:
+    """Name of a database with all tables, to be copied."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    from tapeline_postgres.addresses import with_driver
+    from tapeline_sql.migrations import upgrade
+
+    name = "tapeline_template"
+    dsn = Secret(postgres_server.create_database(name))
+
+    async def make() -> None:
+        engine = create_async_engine(with_driver(dsn))
+        async with engine.begin() as connection:
+            await connection.run_sync(upgrade)
+        await engine.dispose()
+
+    anyio.run(make)
+    return name
+
+
+@pytest.fixture
+def empty_postgres_dsn(postgres_server: Any) -> Iterator[str]:
+    """The address of a database of the test's own, without any table."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.create_database(name)
+    postgres_server.drop_database(name)
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: Any, postgres_template: str) -> Iterator[str]:
+    """The address of a database of the test's own, with all tables, empty."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    yield postgres_server.create_database(name, postgres_template)
+    postgres_server.drop_database(name)

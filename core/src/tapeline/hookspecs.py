@@ -8,7 +8,7 @@ message costs a plain call.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from tapeline.model import (
     Dial,
     Fetch,
     Gap,
+    Health,
     Instrument,
     LoggedIn,
     Malformed,
@@ -193,7 +194,11 @@ class ExchangeAdapter(Protocol):
         """A new session for one socket of *route*."""
 
     def backfill(self, config: Any, gap: Gap) -> Backfill | None:
-        """Pages that fill *gap*; None when the venue offers none."""
+        """Pages that fill *gap*; None when the venue offers none.
+
+        A gap in a candle stream asks for final candles that open between its times,
+        both inclusive; its ids are None.
+        """
 
     def probe(self, config: Any, subscription: Subscription) -> Fetch | None:
         """Ask for the newest id or time the venue knows; None when it cannot."""
@@ -503,6 +508,61 @@ class SinkAdapter(Protocol):
         """Open the database at *url* for reading; None when it is not ours."""
 
 
+class Control(Protocol):
+    """The running collection, as a service sees and steers it."""
+
+    def status(self) -> Mapping[str, Any]:
+        """What ``CollectorManager.get_status()`` gives; JSON-ready."""
+
+    def health(self) -> Health:
+        """Whether what is wanted is being delivered, as of now."""
+
+    def add_observer(self, observer: Callable[[StatusChange], None]) -> None:
+        """Tell *observer* of every change of state; it must return quickly."""
+
+    async def restart(self, name: str) -> bool:
+        """Restart collector *name*; False when unknown, disabled or not started."""
+
+    async def enable(self, name: str) -> bool:
+        """Let collector *name* run; False when there is none of that name."""
+
+    async def disable(self, name: str) -> bool:
+        """Stop collector *name* and keep it; False when there is none."""
+
+
+@attrs.frozen
+class ServiceContext:
+    """What core lends to a service."""
+
+    name: str
+    clock: Clock
+    logger: logging.Logger
+
+
+class Service(Protocol):
+    """Something that runs beside the collection: an HTTP server, an alert."""
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until cancelled; call *ready* once it does.
+
+        Raises:
+            TapelineError: it cannot serve; its ``recovery`` says whether to try
+                again. A failure never reaches the collection.
+        """
+
+
+class ServiceAdapter(Protocol):
+    """A factory for one kind of service."""
+
+    name: str
+    config: type[Any]
+
+    def service(
+        self, config: Any, control: Control, context: ServiceContext
+    ) -> Service:
+        """A new service; opens nothing yet."""
+
+
 @attrs.frozen
 class PluginInfo:
     """Who a plugin is.
@@ -537,8 +597,8 @@ class PluginSpecs:
         raise NotImplementedError
 
     @hookspec
-    def tapeline_services(self) -> Sequence[object]:
-        """The services it offers; reserved for the HTTP service."""
+    def tapeline_services(self) -> Sequence[ServiceAdapter]:
+        """The services it offers."""
         raise NotImplementedError
 
     @hookspec

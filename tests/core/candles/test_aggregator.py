@@ -329,37 +329,128 @@ def test_a_damaged_checkpoint_is_refused(
         make().aggregator.restore(data)
 
 
-def test_empty_intervals_have_no_bar_by_default(
+def test_empty_intervals_need_not_have_a_bar(
     make: Callable[..., Maker], trade: MakeTrade
 ) -> None:
-    maker = make("1s")
-    maker.aggregator.live(0)
+    maker = make("1s", fill_empty=False)
     maker.add(trade(1, 0.5), trade(2, 5.5))
     maker.advance(20)
     assert [row[1] for row in maker.said()] == [0, 5]
 
 
-def test_empty_intervals_are_flat_only_while_the_stream_is_live(
+def test_an_empty_interval_is_flat_when_the_next_trade_proves_it(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "5s", fill_empty=True)
+    maker.add(trade(1, 0.5), trade(2, 1.5, "7"), trade(3, 14.5, "9"))
+    flat = [one for one in maker.out if not one.trades_count]
+    assert [
+        (one.timeframe, one.open_ns // SECOND, str(one.close), str(one.volume))
+        for one in flat
+    ] == [
+        *(("1s", second, "7", "0") for second in range(2, 14)),
+        ("5s", 5, "7", "0"),
+    ]
+    assert {(one.state, one.revision, one.first_id) for one in flat} == {
+        ("complete", 0, None)
+    }
+
+
+def test_mere_silence_gives_no_flat_bar_and_completes_none(
     make: Callable[..., Maker], trade: MakeTrade
 ) -> None:
     maker = make("1s", fill_empty=True)
     maker.aggregator.live(0)
-    maker.add(trade(1, 0.5), trade(2, 1.5, "7"), trade(3, 4.5, "9"))
-    flat = [one for one in maker.out if not one.trades_count]
-    assert [
-        (one.open_ns // SECOND, str(one.close), str(one.volume)) for one in flat
-    ] == [
-        (2, "7", "0"),
-        (3, "7", "0"),
-    ]
-    assert {one.state for one in flat} == {"complete"}
+    maker.add(trade(1, 0.5), trade(2, 1.5))
+    maker.advance(60)
+    assert maker.said() == [("1s", 0, "partial", 0, 1), ("1s", 1, "partial", 0, 1)]
+
+
+def test_silence_that_the_venue_confirms_is_quiet(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", fill_empty=True)
+    maker.add(trade(1, 0.5), trade(2, 1.5))
+    maker.advance(60)
     maker.said()
+    maker.aggregator.quiet(1, 50 * SECOND)
+    maker.advance(60.5)
+    assert maker.said() == [], "that was said before trade 2"
+    maker.aggregator.quiet(2, round(4.5 * SECOND))
+    maker.advance(61)
+    assert maker.said() == [
+        ("1s", 1, "complete", 1, 1),
+        ("1s", 2, "complete", 0, 0),
+        ("1s", 3, "complete", 0, 0),
+    ]
+    maker.advance(90)
+    assert maker.said() == []
+
+
+def test_no_bar_is_flat_where_trades_are_missing_until_they_are_found(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", fill_empty=True)
+    maker.add(trade(1, 0.5), trade(2, 1.5), trade(4, 5.5), trade(5, 9.5))
+    maker.advance(9.5)
+    flat = [row[1] for row in maker.said() if row[4] == 0]
+    assert flat == [6, 7, 8], "trade 3 was somewhere in 1 to 5"
+    maker.add(trade(3, 3.5, "8"))
+    maker.advance(9.6)
+    said = maker.said()
+    assert [row[1] for row in said if row[4] == 0] == [2, 4]
+    assert ("1s", 3, "complete", 0, 1) in said
+    assert ("1s", 5, "repaired", 1, 1) in said
+
+
+def test_ids_that_do_not_show_holes_give_flat_bars_only_while_followed(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", fill_empty=True, contiguous_ids=False)
+    maker.add(trade(10, 0.5), trade(20, 3.5))
+    assert [row[1] for row in maker.said()] == [0]
+    maker.aggregator.live(4 * SECOND)
+    maker.add(trade(30, 6.5), trade(40, 7.5))
+    assert [row[1] for row in maker.said()] == [3, 4, 5, 6]
     maker.aggregator.not_live()
-    maker.advance(20)
-    assert [row[1] for row in maker.said()] == [4]
-    maker.aggregator.live(25 * SECOND)
-    maker.advance(30)
-    assert maker.said() == [], "nothing is known of 5 to 25"
+    maker.add(trade(50, 10.5))
+    assert [row[1] for row in maker.said()] == [7], "8 and 9 may have been missed"
+
+
+def test_a_long_silence_is_filled_in_parts(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    maker = make("1s", "1m", fill_empty=True)
+    maker.add(trade(1, 0.5), trade(2, 7200.5))
+    first = len(maker.said())
+    assert first < 1_200
+    for step in range(20):
+        maker.advance(7201 + step / 4)
+    rows = maker.said()
+    assert first + len(rows) == 7200 + 120 + 1
+    assert maker.aggregator.kept_bars() < 3_000
+    maker.advance(7258)
+    assert maker.said() == []
+
+
+def test_flat_bars_are_not_given_out_again_after_a_restart(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    before = make("1s", fill_empty=True)
+    before.add(trade(1, 0.5), trade(2, 3.5))
+    saved = before.aggregator.snapshot()
+    assert [row[1] for row in before.said()] == [0, 1, 2]
+    late = [trade(3, 6.5), trade(4, 8.5)]
+    before.add(*late)
+    rows = list(before.out)
+    assert [row[1] for row in before.said()] == [3, 4, 5, 6, 7]
+    after = make("1s", fill_empty=True)
+    after.aggregator.restore(saved)
+    after.aggregator.refold([late[0], *rows[:3], late[1], *rows[3:]])
+    after.advance(8.6)
+    assert after.said() == []
+    after.add(trade(5, 10.5))
+    assert [row[1] for row in after.said()] == [8, 9]
 
 
 def test_a_trade_that_comes_into_a_flat_bar_revises_it(

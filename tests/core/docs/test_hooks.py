@@ -27,6 +27,9 @@ CONTRACT = [
     "SinkAdapter",
     "Sink",
     "DatabaseReader",
+    "ServiceAdapter",
+    "Service",
+    "Control",
 ]
 
 

@@ -63,3 +63,13 @@ def test_texts_of_one_price_are_one_level(updates: list[list[tuple[str, str]]]) 
             if Decimal(level[1]):
                 naive[Decimal(level[0])] = level
     assert side.top(50) == [naive[price] for price in sorted(naive, reverse=True)]
+
+
+def test_a_snapshot_replaces_every_level() -> None:
+    side = BookSide(best_is_low=True)
+    side.update([("1", "1"), ("2", "1"), ("3", "1")])
+    side.replace([("3", "7"), ("2", "0"), ("2.5", "4")])
+    assert side.top(9) == [("2.5", "4"), ("3", "7")]
+    assert side.best() == 2.5
+    side.replace([])
+    assert (side.top(9), side.best(), len(side)) == ([], None, 0)

@@ -81,13 +81,57 @@ def test_the_first_delta_after_a_snapshot_may_bridge_it(
     assert book.apply(delta(100, 112)) is BookChange.BROKEN
 
 
-def test_a_snapshot_older_than_what_waited_does_not_make_a_false_book(
+def test_a_snapshot_older_than_what_waited_does_not_make_a_valid_book(
     book: LocalBook, snapshot: Snapshot, delta: Delta
 ) -> None:
-    book.apply(delta(200, 205, {"1": "9"}))
-    book.apply(snapshot({"1": "1"}, {"2": "1"}, 150))
-    assert book.last_id == 150
-    assert book.apply(delta(205, 210)) is BookChange.BROKEN
+    waited = delta(200, 205, {"1": "9"}, at_s=1)
+    book.apply(waited)
+    # A REST snapshot without a time of its own has ours, which is later.
+    assert book.apply(snapshot({"1": "1"}, {"2": "1"}, 150, at_s=2)) is (
+        BookChange.BROKEN
+    )
+    assert (book.valid, book.take_spliced()) == (False, [])
+    assert "200 follows, found one at 150" in book.reason
+    assert book.apply(delta(205, 210, at_s=3)) is BookChange.INVALID
+    assert book.apply(snapshot({"1": "2"}, {"2": "1"}, 200, at_s=4)) is (
+        BookChange.SNAPSHOT
+    )
+    assert (book.last_id, book.top(1)[0]) == (210, [("1", "9")])
+    assert book.take_spliced()[0] == waited
+
+
+def test_a_hole_among_what_waited_is_known_when_the_snapshot_comes(
+    book: LocalBook, snapshot: Snapshot, delta: Delta
+) -> None:
+    for link, last in ((100, 107), (110, 115), (115, 118)):
+        book.apply(delta(link, last, at_s=last))
+    assert book.apply(snapshot({"1": "1"}, {"2": "1"}, 103, at_s=103)) is (
+        BookChange.BROKEN
+    )
+    assert book.take_spliced() == []
+    statistics = book.statistics()
+    assert (statistics.resyncs, statistics.waiting_dropped) == (0, 0)
+    assert book.apply(snapshot({"1": "1"}, {"2": "1"}, 112, at_s=120)) is (
+        BookChange.SNAPSHOT
+    )
+    assert book.last_id == 118
+    assert book.statistics().resyncs == 1
+
+
+def test_what_waited_from_before_a_reset_does_not_refuse_the_snapshot(
+    book: LocalBook, snapshot: Snapshot, delta: Delta
+) -> None:
+    for at_s, (link, last) in enumerate(((900, 905), (905, 3), (3, 5), (5, 9)), 1):
+        book.apply(delta(link, last, at_s=at_s))
+    assert book.apply(snapshot({"1": "1"}, {"2": "1"}, 7, at_s=5)) is (
+        BookChange.SNAPSHOT
+    )
+    assert book.last_id == 9
+    book.invalidate("disconnect")
+    book.apply(delta(900, 905, at_s=5))
+    assert book.apply(snapshot({"1": "1"}, {"2": "1"}, 2, at_s=16)) is (
+        BookChange.SNAPSHOT
+    )
 
 
 def test_an_old_id_with_a_new_time_is_a_missed_reset_not_a_repeat(
@@ -142,7 +186,12 @@ def test_a_stale_snapshot_does_not_replace_a_newer_book(
 ) -> None:
     book.apply(snapshot({"1": "1"}, {"2": "1"}, 10, at_s=10))
     assert book.apply(snapshot({"1": "5"}, {"2": "1"}, 9, at_s=9)) is BookChange.IGNORED
-    assert book.apply(snapshot({"1": "6"}, {"2": "1"}, 3, at_s=11)) is (
+    # A REST snapshot without a time of its own has ours.
+    assert book.apply(snapshot({"1": "4"}, {"2": "1"}, 8, at_s=12)) is (
+        BookChange.IGNORED
+    )
+    assert book.top(1)[0] == [("1", "1")]
+    assert book.apply(snapshot({"1": "6"}, {"2": "1"}, 3, at_s=21)) is (
         BookChange.SNAPSHOT
     )
     assert book.top(1)[0] == [("1", "6")]

@@ -19,7 +19,7 @@ STEP = st.tuples(
     SIDE,
     SIDE,
     st.sampled_from(["step"] * 6 + ["reset", "heartbeat"]),
-    st.sampled_from(["send"] * 6 + ["drop", "repeat", "swap", "snapshot"]),
+    st.sampled_from(["send"] * 6 + ["drop", "repeat", "swap", "snapshot", "late"]),
 )
 
 
@@ -66,6 +66,13 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
         if fate == "swap" and swapped is None:
             swapped = one
             continue
+        if fate == "late":
+            # Asked for over REST some time ago, and stamped when it comes.
+            old_id = max((i for i in history if age[i] <= at // 2), key=age.__getitem__)
+            old = snapshot(*history[old_id], old_id, at_s=20 * at + 5)
+            if old_id < min(link_id, last_id):
+                wire += [one, old]
+                continue
         if fate == "snapshot":
             wire.append(snapshot(bids, asks, last_id, at_s=20 * at))
         elif fate != "drop":
@@ -74,19 +81,22 @@ def test_a_valid_book_equals_the_venues_at_its_sequence(
             wire.append(swapped)
             swapped = None
     book = LocalBook(book_stream)
+    newest = 0
     for event in wire:
         was_valid = book.valid
         result = book.apply(event)
+        assert event.last_id is not None
+        newest = max(newest, age[event.last_id])
         if result is BookChange.BROKEN:
-            assert was_valid
+            assert was_valid or isinstance(event, BookSnapshot)
             assert not book.valid
         if result is BookChange.IGNORED:
-            assert event.last_id is not None
             assert book.last_id is not None
             assert age[event.last_id] <= age[book.last_id], "ignored what was new"
         assert (result is BookChange.INVALID) <= (not book.valid)
         if book.valid:
             assert book.last_id is not None
+            assert age[book.last_id] == newest, "behind what came"
             true_bids, true_asks = history[book.last_id]
             assert book.levels() == (
                 best_first(true_bids, low=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tapeline.clock import SystemClock
 from tapeline.errors import JournalError
 from tapeline.journal import Journal, JournalSettings
+from tapeline.journal.sqlite import connect
 from tapeline.runtime.executor import ThreadExecutor
 
 pytestmark = pytest.mark.anyio
@@ -177,3 +179,12 @@ async def test_checkpoints_outlive_the_process(
         journal.retain_checkpoints({"bars"})
     async with open_journal() as journal:
         assert journal.checkpoints() == {"bars": (position, b"two")}
+
+
+async def test_every_commit_is_flushed_to_the_disk(tmp_path: Path) -> None:
+    """A commit that only the system's cache has would not outlive a power cut."""
+    with closing(connect(tmp_path / "journal.db")) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        (synchronous,) = connection.execute("PRAGMA synchronous").fetchone()
+    full = 2
+    assert (mode, synchronous) == ("wal", full)

@@ -70,6 +70,7 @@ class World:
 
     def __init__(self, count: int = 1) -> None:
         self.clock = FakeClock()
+        self.newest_id = 1
         self.link = FakeLink(self.clock)
         self.pipeline = Pipeline(StreamLedger(IntegritySettings(), GapIds(0)))
         self.keeper = BookKeeper(
@@ -85,15 +86,17 @@ class World:
             mark = StreamOpened(stream, 1, self.clock.now_ns)
             self.pipeline.process([mark], self.clock.now_ns)
 
-    def snapshot(self, stream: Subscription, last_id: int = 1) -> None:
+    def snapshot(self, stream: Subscription) -> None:
         now_ns = self.clock.now_ns
-        event = BookSnapshot(stream, LEVELS, LEVELS, last_id, now_ns, now_ns)
+        event = BookSnapshot(stream, LEVELS, LEVELS, self.newest_id, now_ns, now_ns)
         self.pipeline.process([event], now_ns)
 
     def lose(self, stream: Subscription) -> None:
         """A change comes that follows nothing that we have."""
         now_ns = self.clock.now_ns
-        event = BookDelta(stream, LEVELS, (), 900, 901, now_ns, now_ns)
+        link_id = self.newest_id + 1
+        self.newest_id = link_id + 1
+        event = BookDelta(stream, LEVELS, (), link_id, link_id + 1, now_ns, now_ns)
         for broken in self.pipeline.process([event], now_ns).broken_books:
             self.keeper.broke(broken)
 

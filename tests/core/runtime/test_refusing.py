@@ -103,6 +103,7 @@ def test_callbacks_get_each_trade_once_over_a_refusal(
 def test_silence_makes_no_bars_while_trades_are_refused(
     pipeline: Pipeline, make_trade: Callable[..., Trade]
 ) -> None:
+    pipeline.quiet(TRADES, 2, at(8))
     bars = [r for r in pipeline.advance(at(10)).journal if isinstance(r, Candle)]
     assert any(bar.trades_count == 0 for bar in bars)
     pipeline.refuse(True, at(10))

@@ -9,7 +9,8 @@ import anyio
 import pytest
 
 from tapeline.collectors import CollectorManager
-from tapeline.model import DataType
+from tapeline.model import DataType, width_ns
+from tapeline.runtime import EngineSettings
 from tapeline.testing import Fault, MemoryVenue
 
 Tell = Callable[..., Any]
@@ -54,7 +55,7 @@ def test_a_muted_stream_is_found_and_only_it_is_subscribed_anew(
 ) -> None:
     mute = Fault(kind="mute", channel=channel, symbol="BTC-USDT", at_s=30.0, for_s=4.5)
 
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(30.0)
         await until(manager, ("BTC-USDT", data_type), {"stalled"}, 5.0)
         assert watch_of(manager)["resubscribed"] == 1
@@ -86,7 +87,7 @@ def test_a_stream_that_is_acked_and_never_flows_loses_its_socket(tell: Tell) -> 
         ),
     ]
 
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(60.0)
         assert set(states_of(manager).values()) == {"live"}
         watch = watch_of(manager)
@@ -101,7 +102,7 @@ def test_a_stream_that_is_acked_and_never_flows_loses_its_socket(tell: Tell) -> 
 def test_a_stream_that_stays_dead_is_not_hammered(tell: Tell) -> None:
     dead = Fault(kind="mute", channel="trades", symbol="ETH-USDT", at_s=20.0)
 
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(620.0)
         watch = watch_of(manager)
         assert watch["resubscribed"] + watch["dropped"] <= 8
@@ -115,7 +116,7 @@ def test_a_stream_that_stays_dead_is_not_hammered(tell: Tell) -> None:
 
 
 def test_a_half_open_socket_is_found_within_ten_seconds(tell: Tell) -> None:
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(40.0)
         assert link_of(manager)["reconnects"] == 1
         assert watch_of(manager)["dropped"] == 1
@@ -127,7 +128,7 @@ def test_a_half_open_socket_is_found_within_ten_seconds(tell: Tell) -> None:
 
 
 def test_an_idle_market_is_quiet_and_never_reconnected(tell: Tell) -> None:
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(3 * 3_600.0)
         watch = watch_of(manager)
         assert link_of(manager)["reconnects"] == 0
@@ -144,7 +145,7 @@ def test_an_idle_market_is_quiet_and_never_reconnected(tell: Tell) -> None:
 def test_a_market_that_slows_down_is_not_taken_for_a_dead_one(tell: Tell) -> None:
     """Trading stops for minutes and goes on: quiet, then live, without an action."""
 
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(600.0)
         watch = watch_of(manager)
         assert link_of(manager)["reconnects"] == 0
@@ -156,11 +157,45 @@ def test_a_market_that_slows_down_is_not_taken_for_a_dead_one(tell: Tell) -> Non
     told.check_whole()
 
 
+def test_empty_seconds_have_flat_candles_once_it_is_known_that_nobody_traded(
+    tell: Tell,
+) -> None:
+    """Silence is asked about; until then it makes no candle, and completes none."""
+
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(400.0)
+
+    told = tell(
+        act,
+        rate_hz=0.2,
+        symbols=("BTC-USDT",),
+        timeframes=("1s", "5s", "1m"),
+        settings=EngineSettings(empty_candles=True),
+    )
+
+    told.check_whole()
+    bars = {
+        (row["timeframe"], int(row["timestamp"].timestamp())): row
+        for row in told.candles
+    }
+    flat = {key: row for key, row in bars.items() if row["trades_count"] == 0}
+    for (timeframe, second), row in flat.items():
+        before = bars[timeframe, second - width_ns(timeframe) // 10**9]
+        assert row["state"] == "complete"
+        assert (row["volume"], row["first_id"]) == (0, None)
+        prices = {row[name] for name in ("open", "high", "low", "close")}
+        assert prices == {before["close"]}
+    seconds = sorted(second for timeframe, second in bars if timeframe == "1s")
+    assert seconds == list(range(seconds[0], seconds[-1] + 1))
+    assert len(flat) > 200
+    assert told.streams()["BTC-USDT", "trade"] in ("quiet", "live")
+
+
 @pytest.mark.parametrize("kind", ["halt", "delist"])
 def test_an_instrument_that_is_not_traded_any_more_is_halted(
     tell: Tell, kind: str
 ) -> None:
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(30.0)
         await until(manager, ("ETH-USDT", "trade"), {"halted"}, 120.0)
         await anyio.sleep(60.0)
@@ -181,7 +216,7 @@ def test_a_rest_side_that_does_not_answer_leaves_a_stream_suspect(tell: Tell) ->
         Fault(kind="rest-status", at_s=29.0, status=503),
     ]
 
-    async def act(manager: CollectorManager, venue: MemoryVenue) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(90.0)
         assert states_of(manager)["ETH-USDT", "trade"] == "suspect"
         watch = watch_of(manager)

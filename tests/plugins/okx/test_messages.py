@@ -39,6 +39,15 @@ def test_a_trade_covers_the_fills_up_to_its_id(
     assert everything().parse(golden_frames[0]) == [expected]
 
 
+@pytest.mark.parametrize("text", ["0.12345678901234567891", "98765432109876543.21000"])
+def test_prices_and_sizes_keep_every_digit(
+    everything: Any, golden_frames: Any, text: str
+) -> None:
+    frame = golden_frames[0].replace("42219.9", text).replace("0.12060306", text)
+    (trade,) = everything().parse(frame)
+    assert (str(trade.price), str(trade.size)) == (text, text)
+
+
 def test_a_snapshot_keeps_levels_as_text_and_drops_the_retired_checksum(
     everything: Any, golden_frames: Any, streams: Any
 ) -> None:

@@ -66,11 +66,13 @@ class CandleAggregator:
         self._pending: list[Trade] = []
         self._open_ns = self._end_ns = 0
         self._contiguous = self._settings.contiguous_ids
+        self._grace_ns = self._settings.close_grace_ns
         self._next_id: int | None = None
         self._last_ns = 0
         self._from_ns: int | None = None
         self._started_ns: int | None = None
         self._live_ns: int | None = None
+        self._quiet_ns = 0
         self._now_ns = 0
         self._recheck_ns: int | None = None
         # Bars up to here were ended by the clock alone; a later trade proves them.
@@ -115,20 +117,44 @@ class CandleAggregator:
         """
         if self._next_id is None:
             return
+        if now_ns > self._now_ns:
+            self._now_ns = now_ns
+        until_ns = now_ns - self._grace_ns
+        if (
+            until_ns < self._end_ns
+            and self._recheck_ns is None
+            and self._ladder.closed_until_ns >= self._open_ns
+            and not self._ladder.changed
+            and not self._holes
+        ):
+            # The newest bar goes on, and all before it were given out.
+            return
         self._drain()
-        self._now_ns = max(self._now_ns, now_ns)
         self._give_up_old(now_ns)
-        if self._close(now_ns - self._settings.close_grace_ns, now_ns):
+        if self._close(until_ns, now_ns):
             self._unproven_ns = self._ladder.closed_until_ns
         self._emit(out)
 
+    def quiet(self, last_id: int, until_ns: int) -> None:
+        """Up to *until_ns* the venue has no trade after *last_id*.
+
+        If that is our newest, this proves what a later trade would: bars that the
+        clock has ended are complete, and empty intervals are known to be empty.
+        """
+        if self._next_id == last_id + 1 and until_ns > self._quiet_ns:
+            self._quiet_ns = until_ns
+            self._recheck_at(0)
+
     def live(self, since_ns: int) -> None:
-        """The stream is known to be followed since *since_ns*: silence is quiet."""
+        """The stream is followed since *since_ns*.
+
+        Of streams whose ids do not show what is missing, this is all that is known.
+        """
         if self._live_ns is None:
             self._live_ns = since_ns
 
     def not_live(self) -> None:
-        """Silence means nothing from here on."""
+        """The stream is not followed from here on."""
         self._live_ns = None
 
     def interrupted(self, from_ns: int, to_ns: int) -> None:
@@ -188,9 +214,9 @@ class CandleAggregator:
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
         self._drain()
-        recent_ns = self._ladder.closed_until_ns - 5 * self._settings.close_grace_ns
+        recent_ns = self._ladder.closed_until_ns - 5 * self._grace_ns
         states = [
-            SeriesState(series.name, [*series.open.values()], closed)
+            SeriesState(series.name, [*series.open.values()], closed, series.filled_ns)
             for series, closed in self._ladder.worth_keeping(recent_ns)
         ]
         return msgspec.msgpack.encode(
@@ -228,7 +254,7 @@ class CandleAggregator:
         self._unproven_ns = state.closed_until_ns
         self._ladder.changed.clear()
         for series, one in zip(self._ladder.series, state.series, strict=True):
-            series.hold(one.open, one.closed)
+            series.hold(one.open, one.closed, one.filled_ns)
             for bar in one.closed:
                 if bar.changed:
                     self._ladder.changed[bar] = series
@@ -263,6 +289,8 @@ class CandleAggregator:
         bar = series.closed.get(candle.open_ns) or series.open.get(candle.open_ns)
         if bar is None:
             if end_ns <= self._ladder.closed_until_ns:
+                if candle.first_id is None:
+                    series.hold_flat(candle)
                 return
             # Given out by flush, before anything was folded into it.
             bar = series.opening(candle.open_ns)
@@ -289,7 +317,7 @@ class CandleAggregator:
             self._begin(at_ns)
         elif first > expected and self._contiguous:
             self._holes.add(self._last_ns, at_ns, expected, first - 1)
-            self._recheck_at(at_ns + self._settings.close_grace_ns)
+            self._recheck_at(at_ns + self._grace_ns)
         elif first < expected and self._contiguous:
             was_missing = self._holes.fill(first, last, at_ns)
             if was_missing:
@@ -335,7 +363,7 @@ class CandleAggregator:
     def _close(self, until_ns: int, now_ns: int) -> bool:
         """Close bars that end by *until_ns*, unless their ids may still come."""
         if self._holes:
-            settled_ns = now_ns - self._settings.close_grace_ns
+            settled_ns = now_ns - self._grace_ns
             until_ns = self._holes.settled_limit_ns(until_ns, settled_ns)
         if until_ns <= self._ladder.closed_until_ns:
             return False
@@ -344,10 +372,24 @@ class CandleAggregator:
 
     def _close_until(self, until_ns: int) -> None:
         self._ladder.close(until_ns)
-        if self._settings.fill_empty and self._live_ns is not None:
-            self._ladder.fill_empty(self._live_ns)
         if self._end_ns <= until_ns:
             self._open_ns = self._end_ns = 0
+
+    def _fill_empty(self) -> None:
+        """Make flat bars where it is known that nobody traded.
+
+        In contiguous ids the next trade proves it, whatever the connection did; in
+        others only while the stream is followed.
+        """
+        from_ns = self._from_ns if self._contiguous else self._live_ns
+        if from_ns is not None:
+            until_ns = min(self._ladder.closed_until_ns, self._known_until_ns())
+            if not self._ladder.fill_empty(from_ns, until_ns):
+                self._recheck_at(0)
+
+    def _known_until_ns(self) -> int:
+        """Up to where no trade is owed to us, but for holes."""
+        return max(self._last_ns, self._quiet_ns)
 
     def _recheck_at(self, at_ns: int) -> None:
         if self._recheck_ns is None or at_ns < self._recheck_ns:
@@ -358,16 +400,16 @@ class CandleAggregator:
         if self._recheck_ns is None or self._now_ns < self._recheck_ns:
             return
         self._recheck_ns = None
-        settled_ns = self._now_ns - self._settings.close_grace_ns
+        settled_ns = self._now_ns - self._grace_ns
         for hole in self._holes:
             if hole.first_id is not None and hole.to_ns > settled_ns:
-                self._recheck_at(hole.to_ns + self._settings.close_grace_ns)
+                self._recheck_at(hole.to_ns + self._grace_ns)
         self._ladder.recheck(self._state)
 
     def _state(self, bar: Bar) -> str:
         if self._from_ns is None or bar.open_ns < self._from_ns:
             return PARTIAL
-        settled_ns = self._now_ns - self._settings.close_grace_ns
+        settled_ns = self._now_ns - self._grace_ns
         if bar.lost or self._holes.touches(bar.open_ns, bar.end_ns, settled_ns):
             return GAP
         if self._contiguous and bar.first_id is not None and self._is_unproven(bar):
@@ -376,7 +418,7 @@ class CandleAggregator:
 
     def _is_unproven(self, bar: Bar) -> bool:
         """Only the clock has ended *bar*: a silent stream may still owe it trades."""
-        return bar.end_ns > self._last_ns or (
+        return bar.end_ns > self._known_until_ns() or (
             bar.sent_state == PARTIAL and self._holes.touches(bar.open_ns, bar.end_ns)
         )
 
@@ -385,6 +427,8 @@ class CandleAggregator:
         if self._silent:
             return
         self._recheck()
+        if self._settings.fill_empty:
+            self._fill_empty()
         if self._ladder.changed:
             for bar, series in self._ladder.changed.items():
                 self._send(series, bar, bar, self._state(bar), out)

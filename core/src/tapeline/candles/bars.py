@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Context, Decimal, getcontext, setcontext
-from operator import attrgetter, mul
 
 import msgspec
 
@@ -20,9 +19,6 @@ _FEW = 4
 """Below it, changing the decimal context costs more than it saves."""
 
 _ZERO = Decimal(0)
-_price_of = attrgetter("price")
-_size_of = attrgetter("size")
-_fills_of = attrgetter("fills")
 _add = EXACT.add
 _multiply_add = EXACT.fma
 
@@ -86,7 +82,8 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
             if trade.side == BUY:
                 self.taker_buy_volume = _add(self.taker_buy_volume, size)
         self.trades_count += trade.fills
-        self.received_ns = max(self.received_ns, trade.received_ns)
+        if trade.received_ns > self.received_ns:
+            self.received_ns = trade.received_ns
 
     def add_in_order(self, trades: Sequence[Trade]) -> None:
         """Merge *trades* that follow the bar's last one in order of their ids.
@@ -98,23 +95,44 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
                 self.add(trade)
             return
         # hot path
-        prices = list(map(_price_of, trades))
-        sizes = list(map(_size_of, trades))
-        bought = [trade.size for trade in trades if trade.side == BUY]
+        # Trades of one price and side in a row are one product and one comparison.
+        trades_count = self.trades_count
+        high, low = self.high, self.low
+        volume, bought = self.volume, self.taker_buy_volume
+        quote_volume = self.quote_volume
+        rest = iter(trades)
+        trade = next(rest)
+        price, side, size = trade.price, trade.side, trade.size
+        trades_count += trade.fills
         callers = getcontext()
         setcontext(EXACT)
         try:
-            self.high = max(self.high, max(prices))
-            self.low = min(self.low, min(prices))
-            self.volume = sum(sizes, self.volume)
-            self.quote_volume = sum(map(mul, prices, sizes), self.quote_volume)
-            self.taker_buy_volume = sum(bought, self.taker_buy_volume)
+            for trade in rest:
+                trades_count += trade.fills
+                if trade.side == side and trade.price == price:
+                    size += trade.size
+                    continue
+                volume += size
+                quote_volume = _multiply_add(price, size, quote_volume)
+                if side == BUY:
+                    bought += size
+                if price > high:
+                    high = price
+                elif price < low:
+                    low = price
+                price, side, size = trade.price, trade.side, trade.size
+            self.volume = volume + size
+            self.quote_volume = _multiply_add(price, size, quote_volume)
+            self.taker_buy_volume = bought + size if side == BUY else bought
+            self.high = max(high, price)
+            self.low = min(low, price)
         finally:
             setcontext(callers)
-        self.close = prices[-1]
-        self.trades_count += sum(map(_fills_of, trades))
-        self.last_id = trades[-1].last_id
-        self.received_ns = max(self.received_ns, trades[-1].received_ns)
+        self.close = trade.price
+        self.trades_count = trades_count
+        self.last_id = trade.last_id
+        if trade.received_ns > self.received_ns:
+            self.received_ns = trade.received_ns
 
     def merge(self, bar: Bar) -> None:
         """Merge *bar*, whose interval lies inside this one."""
@@ -144,7 +162,8 @@ class Bar(msgspec.Struct, array_like=True, eq=False):
             self.quote_volume = _add(self.quote_volume, bar.quote_volume)
             self.taker_buy_volume = _add(self.taker_buy_volume, bar.taker_buy_volume)
         self.trades_count += bar.trades_count
-        self.received_ns = max(self.received_ns, bar.received_ns)
+        if bar.received_ns > self.received_ns:
+            self.received_ns = bar.received_ns
 
     def flatten(self, price: Decimal, received_ns: int) -> None:
         """Make it a bar without trades at *price*."""

@@ -16,6 +16,7 @@ class SeriesState(msgspec.Struct):
     name: str
     open: list[Bar]
     closed: list[Bar]
+    filled_ns: int = 0
 
 
 class AggregatorState(msgspec.Struct):

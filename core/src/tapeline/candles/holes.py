@@ -24,10 +24,11 @@ class TimeHole:
 class TimeHoles:
     """The holes of one trade stream, oldest first."""
 
-    __slots__ = ("_holes",)
+    __slots__ = ("_changed_ns", "_holes")
 
     def __init__(self) -> None:
         self._holes: list[TimeHole] = []
+        self._changed_ns: int | None = None
 
     def add(
         self,
@@ -54,6 +55,7 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             found = True
+            self._shrank(hole)
             if first < first_id:
                 kept.append(_between(hole.from_ns, at_ns, first, first_id - 1))
             if last > last_id:
@@ -71,6 +73,7 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             found = True
+            self._shrank(hole)
             if first < first_id:
                 kept.append(_between(hole.from_ns, hole.to_ns, first, first_id - 1))
             if last > last_id:
@@ -92,12 +95,18 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             changed = True
+            self._shrank(hole)
             if hole.from_ns < from_ns:
                 kept.append(TimeHole(hole.from_ns, from_ns - 1))
             if hole.to_ns > to_ns:
                 kept.append(TimeHole(to_ns + 1, hole.to_ns))
         self._holes = kept
         return changed
+
+    def take_changed_ns(self) -> int | None:
+        """From where on less is missing than at the last call; None when nowhere."""
+        changed_ns, self._changed_ns = self._changed_ns, None
+        return changed_ns
 
     def touches(self, open_ns: int, end_ns: int, settled_ns: int | None = None) -> bool:
         """Whether a trade may be missing in ``open_ns..end_ns``, end exclusive.
@@ -136,6 +145,10 @@ class TimeHoles:
         ]
         self._holes = [hole for hole in self._holes if hole not in old]
         return old
+
+    def _shrank(self, hole: TimeHole) -> None:
+        if self._changed_ns is None or hole.from_ns < self._changed_ns:
+            self._changed_ns = hole.from_ns
 
     def __iter__(self) -> Iterator[TimeHole]:
         return iter(self._holes)

@@ -9,6 +9,9 @@ from tapeline.candles.holes import TimeHoles
 from tapeline.candles.series import Series, nested_series
 from tapeline.model import TIMEFRAMES, Trade
 
+_MOST_FLAT = 1_000
+"""Flat bars of one timeframe that are made at once."""
+
 
 class Ladder:
     """The bars themselves: what is in them, which are closed, which changed.
@@ -24,6 +27,7 @@ class Ladder:
     __slots__ = (
         "_holes",
         "_keep_closed_ns",
+        "_step_ns",
         "base",
         "changed",
         "closed_until_ns",
@@ -33,6 +37,7 @@ class Ladder:
     def __init__(self, wanted: set[str], holes: TimeHoles, keep_closed_ns: int) -> None:
         self.series = nested_series(TIMEFRAMES, wanted)
         self.base = self.series[0]
+        self._step_ns = self.series[1].width
         self.closed_until_ns = 0
         self.changed: dict[Bar, Series] = {}
         self._holes = holes
@@ -64,26 +69,40 @@ class Ladder:
     def close(self, until_ns: int) -> None:
         """Close the bars that end by *until_ns* and fold them upward."""
         # hot path
-        self.closed_until_ns = until_ns
-        for series in self.series:
-            if series.due_ns <= until_ns:
-                for bar in series.take_due(until_ns):
-                    if series.wanted:
-                        bar.changed = True
-                        self.changed[bar] = series
-                    for wider in series.fed:
-                        wider.opening(bar.open_ns).merge(bar)
+        before_ns, self.closed_until_ns = self.closed_until_ns, until_ns
+        step = self._step_ns
+        # Wider bars end where one of the second series does, and not in between.
+        climbs = until_ns - until_ns % step > before_ns
+        for series in self.series if climbs else (self.base,):
+            if series.due_ns > until_ns:
+                continue
+            for bar in series.take_due(until_ns):
+                if series.wanted:
+                    bar.changed = True
+                    self.changed[bar] = series
+                for wider in series.fed:
+                    wider.opening(bar.open_ns).merge(bar)
             if len(series.closed) > series.evict_at:
                 series.evict(until_ns - self._keep_closed_ns, self._holes)
 
-    def fill_empty(self, live_ns: int) -> None:
-        """Make flat bars for empty intervals that end by now, from *live_ns* on."""
+    def fill_empty(self, from_ns: int, until_ns: int) -> bool:
+        """Make flat bars for empty intervals; False when some are left for later."""
+        again_ns = self._holes.take_changed_ns()
+        done = True
         for series in self.series:
-            if series.wanted and series.closed:
-                for bar in series.fill_empty(
-                    live_ns, self.closed_until_ns, self._holes
-                ):
-                    self.touch(series, bar)
+            if not series.wanted:
+                continue
+            if again_ns is not None:
+                series.fill_again(again_ns)
+            if series.filled_ns + series.width > until_ns:
+                continue
+            made = series.fill_empty(from_ns, until_ns, self._holes, _MOST_FLAT)
+            for bar in made:
+                self.touch(series, bar)
+            if len(series.closed) > series.evict_at:
+                series.evict(until_ns - self._keep_closed_ns, self._holes)
+            done = done and len(made) < _MOST_FLAT
+        return done
 
     def touch(self, series: Series, bar: Bar) -> None:
         """*bar* differs from the candle given out last."""

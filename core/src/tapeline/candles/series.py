@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from tapeline.candles.bars import Bar
 from tapeline.candles.holes import TimeHoles
-from tapeline.model import GAP
+from tapeline.model import GAP, Candle
 
 NEVER = 2**63
 """Later than any time."""
@@ -17,9 +17,11 @@ class Series:
 
     Args:
         fed: the wider timeframes that closed bars of this one are folded into.
+        filled_ns: empty intervals that end by then have a flat bar, or get none.
     """
 
     __slots__ = (
+        "_before",
         "closed",
         "due_ns",
         "evict_at",
@@ -41,9 +43,13 @@ class Series:
         self.due_ns = NEVER
         self.evict_at = 64
         self.filled_ns = 0
+        self._before: Bar | None = None
 
-    def hold(self, open_bars: Iterable[Bar], closed: Iterable[Bar]) -> None:
-        """Hold these bars and no others."""
+    def hold(
+        self, open_bars: Iterable[Bar], closed: Iterable[Bar], filled_ns: int
+    ) -> None:
+        """Hold these bars and no others; up to *filled_ns* no flat one is wanting."""
+        self.filled_ns, self._before = filled_ns, None
         self.open = {bar.open_ns: bar for bar in open_bars}
         self.closed = {bar.open_ns: bar for bar in closed}
         self.due_ns = min((bar.end_ns for bar in self.open.values()), default=NEVER)
@@ -73,26 +79,57 @@ class Series:
             self.closed[bar.open_ns] = bar
         return bars
 
-    def fill_empty(self, from_ns: int, until_ns: int, holes: TimeHoles) -> list[Bar]:
-        """Make flat bars after bars that are known, where nothing may be missing."""
-        made = []
-        width = self.width
-        open_ns = max(self.filled_ns, from_ns)
-        open_ns += -open_ns % width
-        while open_ns + width <= until_ns:
-            before = self.closed.get(open_ns - width)
-            if (
-                before is not None
-                and open_ns not in self.closed
-                and not holes.touches(open_ns, open_ns + width)
-            ):
-                bar = Bar(open_ns, open_ns + width, closed=True)
-                bar.flatten(before.close, before.received_ns)
-                self.closed[open_ns] = bar
-                made.append(bar)
-            open_ns += width
-        self.filled_ns = open_ns
+    def fill_empty(
+        self, from_ns: int, until_ns: int, holes: TimeHoles, most: int
+    ) -> list[Bar]:
+        """Make flat bars between and after bars that are known.
+
+        None is made before *from_ns*, nor where trades may be missing, nor after bars
+        of which some are: there the last price is not known.
+
+        Args:
+            most: bars to make at most; the next call goes on where this one ends.
+        """
+        made: list[Bar] = []
+        closed, width = self.closed, self.width
+        open_ns = self.filled_ns
+        if not open_ns:
+            if not closed:
+                return made
+            open_ns = min(closed)
+        before = self._before or closed.get(open_ns - width)
+        while open_ns + width <= until_ns and len(made) < most:
+            bar = closed.get(open_ns)
+            if bar is not None:
+                before = None if bar.lost else bar
+            elif before is not None:
+                if open_ns < from_ns or holes.touches(open_ns, open_ns + width):
+                    before = None
+                else:
+                    bar = Bar(open_ns, open_ns + width, closed=True)
+                    bar.flatten(before.close, before.received_ns)
+                    closed[open_ns] = before = bar
+                    made.append(bar)
+            if before is None:
+                later = (at for at in closed if at > open_ns)
+                open_ns = min(later, default=until_ns - until_ns % width)
+            else:
+                open_ns += width
+        self.filled_ns, self._before = open_ns, before
         return made
+
+    def hold_flat(self, candle: Candle) -> None:
+        """Hold the flat bar that *candle* told of."""
+        bar = Bar(candle.open_ns, candle.open_ns + self.width, closed=True)
+        bar.flatten(candle.close, candle.received_ns)
+        bar.sent_revision, bar.sent_state = candle.revision, candle.state
+        self.closed[bar.open_ns] = bar
+
+    def fill_again(self, from_ns: int) -> None:
+        """Look for empty intervals once more from *from_ns* on: less is missing."""
+        from_ns -= from_ns % self.width
+        if from_ns < self.filled_ns:
+            self.filled_ns, self._before = from_ns, None
 
     def worth_keeping(self, recent_ns: int, holes: TimeHoles) -> list[Bar]:
         """Closed bars that may still be revised.

@@ -16,8 +16,8 @@ class CandleSettings:
             touches stay until it is filled or given up.
         repair_window_s: age at which an unfilled hole is given up here.
         max_holes: holes kept; beyond it the oldest is given up.
-        fill_empty: give out flat bars for intervals without trades, while the
-            stream is known to be live.
+        fill_empty: give out flat bars for intervals of which it is known that nobody
+            traded: by a later trade, or by the venue's word; never for mere silence.
         contiguous_ids: ids of the trade stream step by one, so that holes show.
         max_ahead_s: how far beyond its time of receipt a trade may move the close.
     """

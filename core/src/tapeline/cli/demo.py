@@ -24,7 +24,13 @@ from tapeline.errors import ConfigError, UsageError
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import DataType
 from tapeline.plugins import PluginRegistry
-from tapeline.runtime import Accounts, EngineSettings, SinkSettings, audit
+from tapeline.runtime import (
+    Accounts,
+    EngineSettings,
+    SinkSettings,
+    audit,
+    compare_with_venue,
+)
 from tapeline.testing import (
     Fault,
     Ledger,
@@ -35,6 +41,7 @@ from tapeline.testing import (
 
 _MARKER = ".tapeline-demo"
 _SYMBOLS = ("BTC-USDT", "ETH-USDT")
+_AUDITED = ("1s", "1m")
 _RATE_HZ = 40.0
 _FIRST_CUT_S = 10.0
 _CUT_EVERY_S = 30.0
@@ -196,7 +203,7 @@ def _collector(
         list(_SYMBOLS),
         [DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER, DataType.CANDLE],
         component_name=f"{name}-demo",
-        custom_params={"timeframes": ["1s", "1m"]},
+        custom_params={"timeframes": ["1s", "1m"], "venue_timeframes": _AUDITED},
         adapter=adapter,
         config=_structure(adapter, ws_url=server.ws_base, rest_url=server.rest_base),
     )
@@ -219,6 +226,7 @@ def _summary(
     reader = registry.open_reader(database)
     try:
         accounts = audit(reader, [venue.ledger_path for venue in venues])
+        candles = compare_with_venue(reader)
     finally:
         reader.close()
     engine = status["engine"] or {}
@@ -237,6 +245,12 @@ def _summary(
         "trades_stored_twice": accounts.total("stored_twice"),
         "duplicates": sum(stream.get("duplicates", 0) for stream in streams),
         "candles_stored": accounts.counts.get("market_data", 0),
+        "candles": {
+            "compared": candles.compared,
+            "matched": candles.matched,
+            "match_rate": candles.match_rate,
+            "examples": [one for s in candles.streams for one in s.examples[-5:]],
+        },
         "tickers_stored": accounts.counts.get("tickers", 0),
         "books_stored": accounts.counts.get("order_books", 0),
         "gaps": _gap_counts(accounts),
@@ -247,6 +261,7 @@ def _summary(
         "ok": accounts.ok
         and violations == 0
         and emitted > 0
+        and candles.matched == candles.compared
         and bool(accounts.streams),
     }
 
@@ -275,6 +290,13 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
         f"{summary['books_stored']:,} books; {summary['reconnects']} reconnects, "
         f"{summary['limit_violations']} limit violations"
     )
+    candles = summary["candles"]
+    say(
+        f"{candles['matched']:,} of {candles['compared']:,} whole candles equal those "
+        "of the venues"
+    )
+    for example in candles["examples"]:
+        say(example)
     say(f"look at it: tapeline verify --database {folder / 'market.db'}")
     say(f"            tapeline gaps --database {folder / 'market.db'}")
     if summary["ok"]:

@@ -27,6 +27,8 @@ class StreamRow:
     Args:
         rate: accepted events a second since the last look.
         lag_ms: receive time minus exchange time of the newest event.
+        matched: of a stream of candles: bars of ours that equal the venue's, and
+            those compared.
     """
 
     subscription: Subscription
@@ -35,6 +37,7 @@ class StreamRow:
     lag_ms: float | None
     events: int
     open_gaps: int
+    matched: str = ""
 
 
 class LiveView:
@@ -90,6 +93,7 @@ class LiveView:
                     lag_ms,
                     stream.accepted,
                     sum(gap.stream == subscription for gap in gaps),
+                    engine.audits.matched(subscription),
                 )
             )
         return sorted(rows, key=lambda row: str(row.subscription))
@@ -116,7 +120,7 @@ class LiveView:
 
     def _table(self, rows: Sequence[StreamRow]) -> Table:
         table = Table(title=f"tapeline: {', '.join(self._venues)} (Ctrl-C to stop)")
-        for name in ("stream", "state", "events/s", "lag", "events", "gaps"):
+        for name in ("stream", "state", "events/s", "lag", "events", "gaps", "matched"):
             table.add_column(
                 name, justify="left" if name in ("stream", "state") else "right"
             )
@@ -128,10 +132,11 @@ class LiveView:
                 "" if row.lag_ms is None else f"{row.lag_ms:.0f} ms",
                 f"{row.events:,}",
                 str(row.open_gaps),
+                row.matched,
             )
         for name, runner in self._runners().items():
             status = runner.status()
-            table.add_row(f"sink {name}", str(status["state"]), "", "", "", "")
+            table.add_row(f"sink {name}", str(status["state"]), "", "", "", "", "")
         return table
 
     def _runners(self) -> dict[str, SinkRunner]:

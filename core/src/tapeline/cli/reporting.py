@@ -83,7 +83,14 @@ class Reporter:
                 f"sink {name} {status['state']}: {status['records']:,} stored, "
                 f"{status['lag_rows']:,} waiting, {status['lag_seconds']:.1f} s behind"
             )
-        return "; ".join(parts)
+        return "; ".join([*parts, *self._audited()])
+
+    def _audited(self) -> list[str]:
+        """How our bars compare with the venues', when they are compared."""
+        compared, matched = self._engine.audits.totals()
+        if not self._engine.audits:
+            return []
+        return [f"{matched:,} of {compared:,} bars equal the venues'"]
 
     @property
     def events(self) -> int:
@@ -95,4 +102,4 @@ class Reporter:
         parts = [f"stopped, {self.events:,} events"]
         for name, runner in self._runners.items():
             parts.append(f"sink {name} stored {runner.status()['records']:,} records")
-        return "; ".join(parts)
+        return "; ".join([*parts, *self._audited()])

@@ -13,10 +13,12 @@ from tapeline.cli.tables import Cell, show_rows
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import (
     Accounts,
+    CandleAccounts,
     JournalAccount,
     StreamAccount,
     audit,
     compare_with_journal,
+    compare_with_venue,
 )
 
 _HEAD = ("stream", "covered", "stored", "in gaps", "lost", "twice")
@@ -41,20 +43,28 @@ def verify(
     """Check that inside coverage every trade is stored once or in a recorded gap."""
     ledgers = ledger or []
 
-    def work() -> tuple[Accounts, JournalAccount]:
+    def work() -> tuple[Accounts, JournalAccount, CandleAccounts]:
         reader = PluginRegistry().open_reader(database)
         try:
             journal = compare_with_journal(reader, data_dir)
-            return audit(reader, ledgers), journal
+            return audit(reader, ledgers), journal, compare_with_venue(reader)
         finally:
             reader.close()
 
-    accounts, journal = guarded(work)
+    accounts, journal, candles = guarded(work)
     found = hints(accounts, journal, bool(ledgers))
     if as_json:
-        print_json({**accounts.as_dict(), **journal.as_dict(), "hints": found})
+        print_json(
+            {
+                **accounts.as_dict(),
+                **journal.as_dict(),
+                "candles": candles.as_dict(),
+                "hints": found,
+            }
+        )
     else:
         show_accounts(accounts, with_ledger=bool(ledgers))
+        show_candles(candles)
         for hint in found:
             say(hint)
     if not accounts.ok:
@@ -94,6 +104,30 @@ def show_accounts(accounts: Accounts, *, with_ledger: bool = False) -> None:
         for example in stream.examples[:5]:
             say(f"{':'.join(stream.name)}: {example}")
     say("every trade is accounted for" if accounts.ok else "NOT everything is there")
+
+
+def show_candles(candles: CandleAccounts) -> None:
+    """Print how our bars compare with the venues', and every recent mismatch."""
+    for stream in candles.streams:
+        parts = [
+            f"{count} not judged as {state}"
+            for state, count in sorted(stream.not_judged.items())
+        ]
+        parts += [
+            f"{count} differ ({cause})"
+            for cause, count in sorted(stream.causes.items())
+        ]
+        if stream.venue_missing:
+            parts.append(f"{stream.venue_missing} without a bar of the venue")
+        if stream.own_missing:
+            parts.append(f"{stream.own_missing} of the venue without one of ours")
+        rest = f"; {', '.join(parts)}" if parts else ""
+        say(
+            f"candles {stream.name}: {stream.matched} of {stream.compared} whole bars "
+            f"equal the venue's{rest}"
+        )
+        for example in stream.examples[-5:]:
+            say(example)
 
 
 def _cells(stream: StreamAccount, with_ledger: bool) -> list[Cell]:

@@ -2,6 +2,7 @@
 
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig, ExchangeCollectorConfig
+from tapeline.collectors.consolidation import Consolidation
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.factory import ExchangeFactory, create_collector
 from tapeline.collectors.manager import CollectorManager
@@ -17,6 +18,7 @@ __all__ = [
     "BaseDataCollector",
     "CollectorConfig",
     "CollectorManager",
+    "Consolidation",
     "ExchangeCollector",
     "ExchangeCollectorConfig",
     "ExchangeFactory",

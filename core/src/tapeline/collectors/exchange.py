@@ -11,7 +11,7 @@ import attrs
 
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.callbacks import Callback
-from tapeline.collectors.options import split_custom_params
+from tapeline.collectors.options import AUDIT_TIMEFRAME, split_custom_params
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
 from tapeline.delivery import LiveConsumer, is_async
@@ -30,6 +30,7 @@ from tapeline.model import (
 from tapeline.runtime import Engine, EngineSettings, Feed, FeedSettings, SinkSettings
 
 _HEARTBEAT_S = 0.5
+_IDLE_HEARTBEAT_S = 2.0
 
 
 class ExchangeCollector(BaseDataCollector):
@@ -44,7 +45,8 @@ class ExchangeCollector(BaseDataCollector):
         data_types: default ``[DataType.TRADE, DataType.ORDERBOOK]``.
         store_raw_data: keep the venue's own text of every message.
         custom_params: the adapter's options, and ``market``, ``timeframes``,
-            ``venue_timeframes``, ``ping_interval``, ``max_reconnect_attempts``.
+            ``venue_timeframes``, ``audit``, ``ping_interval``,
+            ``max_reconnect_attempts``, ``max_restarts``.
 
     Raises:
         UnknownExchange: its plugin is not installed.
@@ -88,6 +90,7 @@ class ExchangeCollector(BaseDataCollector):
             params.timeframes or self._default_timeframes(), key=width_ns
         )
         self.venue_timeframes = list(params.venue_timeframes)
+        self.audit = params.audit
         self.config = params.config
         self._max_reconnect_attempts = (
             params.max_reconnect_attempts or self._defaults.max_reconnect_attempts
@@ -95,6 +98,7 @@ class ExchangeCollector(BaseDataCollector):
         self._reconnect_delay_s = (
             params.reconnect_delay_s or self._defaults.reconnect_delay_s
         )
+        self.max_restarts = params.max_restarts or type(self).max_restarts
         self._sinks: list[SinkSettings] = []
         self._engine: Engine | None = None
         self._own_engine = False
@@ -102,6 +106,7 @@ class ExchangeCollector(BaseDataCollector):
         self._consumer: LiveConsumer | None = None
         self._handler: object = None
         self._received_before = 0
+        self._idle = False
         self._seen_symbols = set(self.symbols)
 
     def add_sink(self, sink: SinkLike) -> None:
@@ -166,9 +171,19 @@ class ExchangeCollector(BaseDataCollector):
             market=self.market,
             symbols=tuple(self.symbols),
             data_types=tuple(str(data_type) for data_type in self.data_types),
-            timeframes=tuple(self.timeframes),
-            venue_timeframes=tuple(self.venue_timeframes),
+            timeframes=self._with_audit(self.timeframes),
+            venue_timeframes=self._with_audit(self.venue_timeframes),
             store_raw=self.store_raw_data,
+            restart_limit=self.max_restarts if self.auto_restart else 0,
+        )
+
+    def collects_trades_of(self, exchange: str, market: str, symbol: str) -> bool:
+        """Whether the trades of *symbol* are among what it collects."""
+        wants = bool(self.timeframes) or self.audit or DataType.TRADE in self.data_types
+        return (
+            wants
+            and (self.exchange_name, self.market) == (exchange, market)
+            and symbol in self.symbols
         )
 
     def order_book(self, symbol: str, count: int | None = None) -> BookSnapshot | None:
@@ -254,7 +269,7 @@ class ExchangeCollector(BaseDataCollector):
 
     async def _handle_messages(self) -> None:
         """Look after the feed; the runtime's sockets do the receiving."""
-        await anyio.sleep(_HEARTBEAT_S)
+        await anyio.sleep(_IDLE_HEARTBEAT_S if self._idle else _HEARTBEAT_S)
         feed, engine = self._feed, self._engine
         if feed is None or engine is None:
             return
@@ -266,8 +281,10 @@ class ExchangeCollector(BaseDataCollector):
             self._last_error = text
             self.status = CollectorStatus.ERROR
             return
-        status = feed.link.status()
-        self._messages_received = self._received_before + status.frames
+        status = feed.link.pulse()
+        received = self._received_before + status.frames
+        self._idle = received == self._messages_received > 0
+        self._messages_received = received
         attempts = max(status.attempts_in_a_row, feed.failures)
         self._reconnect_attempts = attempts
         part = engine.parts.get(self.component_name)
@@ -317,6 +334,12 @@ class ExchangeCollector(BaseDataCollector):
         if self.store_raw_data and hasattr(config, "keep_raw"):
             return attrs.evolve(config, keep_raw=True)
         return config
+
+    def _with_audit(self, timeframes: Sequence[str]) -> tuple[str, ...]:
+        """*timeframes*, and what an audit needs besides."""
+        if not self.audit or AUDIT_TIMEFRAME in timeframes:
+            return tuple(timeframes)
+        return (*timeframes, AUDIT_TIMEFRAME)
 
     def _default_timeframes(self) -> list[str]:
         wants = DataType.CANDLE in self.data_types
@@ -383,6 +406,14 @@ class ExchangeCollector(BaseDataCollector):
         for sink in sinks:
             engine.add_sink(sink)
         return engine
+
+    def _trouble(self) -> str | None:
+        """None: the runtime supervises sockets and streams itself, one by one."""
+        return None
+
+    def _silence_s(self) -> float | None:
+        """None: a silent stream is asked about, and may be a quiet market."""
+        return None
 
     def _issues(self) -> list[str]:
         issues = super()._issues()

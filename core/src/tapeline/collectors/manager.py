@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
 import attrs
 
+from tapeline.candles import ConsolidationSettings
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig
+from tapeline.collectors.consolidation import Consolidation
+from tapeline.collectors.control import ManagerControl
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.registry import plugins
+from tapeline.collectors.services import Services
 from tapeline.collectors.sinks import SinkLike, resolve_sink
 from tapeline.errors import UsageError
+from tapeline.hookspecs import ServiceAdapter
 from tapeline.logs import ConditionalLogger
-from tapeline.model import CollectorStatus, DataType
+from tapeline.model import (
+    CollectorStatus,
+    DataType,
+    Health,
+    HealthLevel,
+    StatusChange,
+    width_ns,
+)
 from tapeline.runtime import (
     Engine,
     EngineSettings,
@@ -81,6 +93,89 @@ class CollectorManager:
         self._settling: dict[str, asyncio.Lock] = {}
         self._leaving: dict[str, list[_Member]] = {}
         self._cpu = (cpu_seconds(), self._seams.clock.monotonic_ns())
+        self._watcher: asyncio.Task[None] | None = None
+        self._observers: list[Callable[[StatusChange], None]] = []
+        self._services = Services(self._seams, self._notify)
+        self._consolidations: dict[str, Consolidation] = {}
+
+    def add_service(self, name: str, adapter: ServiceAdapter, config: Any) -> None:
+        """Run a service beside the collectors; before ``start``.
+
+        Raises:
+            UsageError: the name is taken.
+        """
+        self._services.add(name, adapter, config)
+
+    @property
+    def control(self) -> ManagerControl:
+        """The manager as services see it, for an application of one's own."""
+        return ManagerControl(self)
+
+    def add_observer(self, observer: Callable[[StatusChange], None]) -> None:
+        """Tell *observer* of every change of state; it must return quickly."""
+        self._observers.append(observer)
+
+    def consolidate(
+        self,
+        name: str,
+        symbol: str,
+        exchanges: Sequence[str],
+        *,
+        market: str = "spot",
+        timeframes: Sequence[str] = ("1m",),
+        wait_s: float = 5.0,
+        stale_after_s: float = 60.0,
+    ) -> Consolidation:
+        """Merge the trades and candles of *symbol* over *exchanges* into one stream.
+
+        A collector of each exchange must collect its trades; one that comes later is
+        taken in when it starts. While running it begins at once.
+
+        Args:
+            name: for status and logs, unique in the manager.
+            market: the same on every exchange.
+            timeframes: of the consolidated candles.
+            wait_s: how long after its end a bar waits for exchanges that are not
+                whole.
+            stale_after_s: silence after which bars do not wait for an exchange.
+
+        Raises:
+            UsageError: the name is taken, another consolidation has this symbol, or
+                fewer than two exchanges are given.
+            UnknownTimeframe: one of *timeframes* is not among the eleven.
+        """
+        for timeframe in timeframes:
+            width_ns(timeframe)
+        if len(set(exchanges)) < 2 or len(set(exchanges)) < len(exchanges):
+            raise UsageError(
+                f"expected two or more exchanges, each once, found {list(exchanges)!r}"
+            )
+        if wait_s < 0 or stale_after_s <= 0:
+            raise UsageError(
+                "expected a wait_s of 0 or more and a stale_after_s above 0, found "
+                f"{wait_s} and {stale_after_s}"
+            )
+        made = Consolidation(
+            ConsolidationSettings(
+                name,
+                symbol,
+                tuple(exchanges),
+                market,
+                tuple(sorted(set(timeframes), key=width_ns)),
+                wait_s,
+                stale_after_s,
+            )
+        )
+        for other in self._consolidations.values():
+            made.check_beside(other)
+        if self._engine is not None:
+            made.attach(self._engine)
+        self._consolidations[name] = made
+        return made
+
+    def consolidations(self) -> list[Consolidation]:
+        """What ``consolidate`` made, in that order."""
+        return list(self._consolidations.values())
 
     # -- membership -------------------------------------------------------------
 
@@ -123,6 +218,7 @@ class CollectorManager:
                 "stop it first, or give the sinks to the manager"
             )
         collector.component_name = name
+        collector.observe(self._notify)
         self._members[name] = _Member(collector, config, enabled)
         if self._running and enabled:
             self._schedule(self._settle(name))
@@ -181,6 +277,7 @@ class CollectorManager:
                 await engine.stop(force=True)
             raise
         self._running = True
+        self._warn_of_missing_parts()
         self._started_ns = self._seams.clock.monotonic_ns()
         started = [
             await self._start_member(member)
@@ -190,6 +287,10 @@ class CollectorManager:
         self._log.info(
             f"{self.manager_name}: {sum(started)} of {len(started)} collectors started"
         )
+        self._watcher = asyncio.create_task(
+            self._watch(), name=f"tapeline-{self.manager_name}-watch"
+        )
+        await self._services.start(self.control)
         return all(started)
 
     async def stop(self) -> None:
@@ -197,6 +298,11 @@ class CollectorManager:
         if not self._running:
             return
         self._running = False
+        await self._services.stop()
+        if self._watcher is not None:
+            self._watcher.cancel()
+            await asyncio.wait([self._watcher])
+            self._watcher = None
         jobs = [job for job in self._jobs if job is not asyncio.current_task()]
         if jobs:
             await asyncio.wait(jobs, timeout=10.0)
@@ -205,6 +311,8 @@ class CollectorManager:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.stop()
+        for consolidation in self._consolidations.values():
+            consolidation.detach()
         await asyncio.gather(
             *(self._stop_member(member) for member in self._members.values())
         )
@@ -234,6 +342,25 @@ class CollectorManager:
         """The runtime that exchange collectors share; None while stopped."""
         return self._engine
 
+    def health(self) -> Health:
+        """Whether what all enabled collectors want is being delivered, as of now."""
+        engine = self._engine
+        if engine is None:
+            return Health(HealthLevel.FAILING, False, False, ("nothing is running",))
+        issues: list[str] = []
+        for name, member in self._members.items():
+            collector = member.collector
+            if member.enabled and not isinstance(collector, ExchangeCollector):
+                told = collector.get_health_status()["issues"]
+                issues += [f"collector {name}: {issue}" for issue in told]
+        health = engine.health()
+        if not issues:
+            return health
+        level = HealthLevel.FAILING
+        return attrs.evolve(
+            health, level=level, ready=False, issues=(*health.issues, *issues)
+        )
+
     def get_status(self) -> dict[str, Any]:
         """The manager, every collector, totals and resources; JSON-ready."""
         collectors = {
@@ -258,6 +385,10 @@ class CollectorManager:
                 "restarts": sum(s["restarts"] for s in statistics),
                 "messages_per_second": received / uptime if uptime else 0.0,
                 "uptime_seconds": uptime,
+            },
+            "services": {
+                name: {"state": part.state, "last_error": part.last_error}
+                for name, part in self._services.parts.items()
             },
             "resources": self._resources(),
             "engine": None if self._engine is None else self._engine.status(),
@@ -302,11 +433,51 @@ class CollectorManager:
             self._seams,
             self._settings,
             wrappers=plugins().session_wrappers(),
-            observers=[plugins().notify_status],
+            observers=[self._notify],
         )
         for sink in sinks:
             engine.add_sink(sink)
+        for consolidation in self._consolidations.values():
+            consolidation.attach(engine)
         return engine
+
+    def _warn_of_missing_parts(self) -> None:
+        """Say which venues of a consolidation nobody collects, as of now."""
+        for consolidation in self._consolidations.values():
+            settings = consolidation.settings
+            for exchange in settings.exchanges:
+                if not any(
+                    isinstance(member.collector, ExchangeCollector)
+                    and member.collector.collects_trades_of(
+                        exchange, settings.market, settings.symbol
+                    )
+                    for member in self._members.values()
+                ):
+                    self._log.warning(
+                        f"consolidation {settings.name}: no collector collects trades "
+                        f"of {settings.symbol} ({settings.market}) from {exchange}; "
+                        "its bars are partial without it"
+                    )
+
+    async def _watch(self) -> None:
+        """Start again, now and then, what should run and does not."""
+        while True:
+            await self._seams.clock.sleep(self.global_health_check_interval)
+            for name, member in list(self._members.items()):
+                if member.enabled and member.collector.needs_start:
+                    self._log.warning(
+                        f"{self.manager_name}: {name} does not run; starting it again"
+                    )
+                    await self.restart_collector(name)
+
+    def _notify(self, change: StatusChange) -> None:
+        plugins().notify_status(change)
+        for observer in self._observers:
+            # A supervisor: an observer that raises must not end what it observes.
+            try:
+                observer(change)
+            except Exception as error:
+                self._log.error(f"an observer of status changes raised {error!r}")
 
     async def _start_member(self, member: _Member) -> bool:
         collector = member.collector

@@ -11,7 +11,9 @@ from tapeline.config.loading import load_config, parse_config
 from tapeline.config.plugins import Plugins
 from tapeline.config.sections import (
     CollectorSection,
+    ConsolidateSection,
     RuntimeConfig,
+    ServiceSection,
     SinkSection,
     TapelineConfig,
 )
@@ -21,9 +23,11 @@ from tapeline.config.template import template
 __all__ = [
     "CollectorSection",
     "ConfigKey",
+    "ConsolidateSection",
     "Defaults",
     "Plugins",
     "RuntimeConfig",
+    "ServiceSection",
     "SinkSection",
     "TapelineConfig",
     "describe_config",

@@ -10,7 +10,13 @@ import attrs
 
 from tapeline.config.environment import Defaults
 from tapeline.config.kinds import kind_name
-from tapeline.config.sections import CollectorSection, RuntimeConfig, SinkSection
+from tapeline.config.sections import (
+    CollectorSection,
+    ConsolidateSection,
+    RuntimeConfig,
+    ServiceSection,
+    SinkSection,
+)
 from tapeline.model.secrets import MASK, Secret
 
 REQUIRED = "required"
@@ -37,7 +43,9 @@ def describe_config() -> list[ConfigKey]:
     return [
         *describe_options(RuntimeConfig, "runtime"),
         *describe_options(CollectorSection, "collectors.NAME", skip=("name",)),
+        *describe_options(ConsolidateSection, "consolidate.NAME", skip=("name",)),
         *describe_options(SinkSection, "sinks.NAME", skip=("name", "options")),
+        *describe_options(ServiceSection, "services.NAME", skip=("name", "options")),
     ]
 
 

@@ -12,16 +12,18 @@ from typing import Final
 import attrs
 
 from tapeline.config.collectors import read_collector
+from tapeline.config.consolidations import check_apart, read_consolidation
 from tapeline.config.environment import read_defaults
 from tapeline.config.plugins import Plugins
 from tapeline.config.problems import Problem, under
 from tapeline.config.sections import RuntimeConfig, TapelineConfig
+from tapeline.config.services import read_service
 from tapeline.config.sinks import read_default_sink, read_sink
 from tapeline.config.structuring import structure_fields, unknown_key
 from tapeline.config.tables import read_named_tables, table_of
 from tapeline.errors import ConfigError
 
-TABLES: Final = ("runtime", "collectors", "sinks")
+TABLES: Final = ("runtime", "collectors", "sinks", "services", "consolidate")
 _POSITION: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -89,12 +91,29 @@ def parse_config(
         }
     else:
         sinks = read_default_sink(runtime.data_dir, plugins, environ, problems)
+    services = {}
+    if "services" in document:
+        services = {
+            name: read_service(name, table, plugins, environ, problems)
+            for name, table in read_named_tables(document, "services", problems).items()
+        }
+    consolidate = {}
+    if "consolidate" in document:
+        known = [made for made in collectors.values() if made]
+        tables = read_named_tables(document, "consolidate", problems)
+        consolidate = {
+            name: read_consolidation(name, table, environ, known, problems)
+            for name, table in tables.items()
+        }
+        check_apart([made for made in consolidate.values() if made], problems)
     if problems:
         raise ConfigError(problems, source)
     return TapelineConfig(
         runtime=runtime,
         collectors={name: made for name, made in collectors.items() if made},
         sinks={name: made for name, made in sinks.items() if made},
+        services={name: made for name, made in services.items() if made},
+        consolidate={name: made for name, made in consolidate.items() if made},
         defaults=defaults,
     )
 

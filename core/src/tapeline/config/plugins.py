@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from tapeline.hookspecs import ExchangeAdapter, SinkAdapter
+from tapeline.hookspecs import ExchangeAdapter, ServiceAdapter, SinkAdapter
 
 
 class Plugins(Protocol):
@@ -24,6 +24,14 @@ class Plugins(Protocol):
 
         Raises:
             UnknownSink: no installed plugin offers it.
+            PluginError: its plugin is not active.
+        """
+
+    def service(self, name: str) -> ServiceAdapter:
+        """The service called *name*.
+
+        Raises:
+            UnknownService: no installed plugin offers it.
             PluginError: its plugin is not active.
         """
 

@@ -98,6 +98,22 @@ class RuntimeConfig:
             "from the journal."
         ),
     )
+    candle_grace_s: float = attrs.field(
+        default=2.0,
+        validator=and_(ge(0), le(3600)),
+        metadata=_doc(
+            "Seconds that a candle waits after its end for late trades when no later "
+            "trade ends it, or when trades before it are missing."
+        ),
+    )
+    empty_candles: bool = attrs.field(
+        default=False,
+        metadata=_doc(
+            "Whether an interval in which nobody traded gets a flat candle of volume "
+            "0, once a later trade or the exchange's answer proves it; silence proves "
+            "nothing."
+        ),
+    )
     proxy: Secret | None = attrs.field(
         default=None,
         validator=_proxy,
@@ -148,11 +164,26 @@ class CollectorSection:
             "Timeframes of the exchange's own candles to collect as well.", "timeframes"
         ),
     )
+    audit: bool = attrs.field(
+        default=False,
+        metadata=_doc(
+            "Whether candles are compared with the exchange's own while running; both "
+            'are then built and collected in "1m" too.'
+        ),
+    )
     enabled: bool = attrs.field(
         default=True, metadata=_doc("Whether it starts with the service.")
     )
     auto_restart: bool = attrs.field(
         default=True, metadata=_doc("Whether it is restarted after a failure.")
+    )
+    max_restarts: int = attrs.field(
+        default=5,
+        validator=and_(ge(0), le(10_000)),
+        metadata=_doc(
+            "Restarts an hour after failures that are not the connection's; then the "
+            "collector has failed. Connections are tried again without end."
+        ),
     )
     health_check_interval: float = attrs.field(
         default=30.0,
@@ -198,11 +229,75 @@ class SinkSection:
 
 
 @attrs.frozen
+class ConsolidateSection:
+    """``[consolidate.NAME]``: one symbol over several exchanges."""
+
+    name: str
+    symbol: str = attrs.field(
+        metadata=_doc("Symbol in canonical form, the same on every exchange.")
+    )
+    exchanges: tuple[str, ...] = attrs.field(
+        metadata=_doc(
+            "Exchanges that make it up, two or more; a collector of each must collect "
+            "its trades.",
+            "exchanges",
+        )
+    )
+    market: str = attrs.field(
+        default="spot",
+        metadata=_doc("Kind of market on all of them: spot, swap, future or option."),
+    )
+    timeframes: tuple[str, ...] = attrs.field(
+        default=("1m",),
+        metadata=_doc(
+            "Timeframes of the consolidated candles; those of the exchanges are built "
+            "as well.",
+            "timeframes",
+        ),
+    )
+    wait_s: float = attrs.field(
+        default=5.0,
+        validator=and_(ge(0), le(3600)),
+        metadata=_doc(
+            "Seconds that a candle waits after its end for exchanges that are not "
+            "whole yet; then it is given out, and again when they are."
+        ),
+    )
+    stale_after_s: float = attrs.field(
+        default=60.0,
+        validator=and_(gt(0), le(_DAY_S)),
+        metadata=_doc(
+            "Silence in seconds after which an exchange is stale: candles do not wait "
+            "for it."
+        ),
+    )
+
+
+@attrs.frozen
+class ServiceSection:
+    """``[services.NAME]``: something that runs beside the collection.
+
+    The service plugin's own options are further keys of the same table.
+    """
+
+    name: str
+    use: str = attrs.field(
+        default="",
+        metadata=_doc(
+            "Name of the service, as its plugin offers it; NAME when left out."
+        ),
+    )
+    options: object = attrs.field(
+        default=None, metadata=_doc("The service plugin's own options.")
+    )
+
+
+@attrs.frozen
 class TapelineConfig:
     """A whole configuration, checked.
 
     Args:
-        collectors, sinks: by name, in the order of the file.
+        collectors, sinks, services, consolidate: by name, in the order of the file.
         source_path: the file it was read from; None when it was given as text.
         defaults: what the environment variables say.
     """
@@ -210,5 +305,7 @@ class TapelineConfig:
     runtime: RuntimeConfig
     collectors: Mapping[str, CollectorSection]
     sinks: Mapping[str, SinkSection]
+    services: Mapping[str, ServiceSection] = attrs.field(factory=dict)
+    consolidate: Mapping[str, ConsolidateSection] = attrs.field(factory=dict)
     source_path: Path | None = None
     defaults: Defaults = attrs.field(factory=Defaults)

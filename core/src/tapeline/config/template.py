@@ -18,6 +18,11 @@ _COLLECTOR: Final = {
     "data_types": '["trade", "orderbook", "ticker"]',
     "timeframes": '["1s", "1m", "1h"]',
 }
+_CONSOLIDATE: Final = """\
+# One stream of trades and candles over several exchanges, each with a collector:
+# [consolidate.btc]
+"""
+_CONSOLIDATED: Final = {"symbol": '"BTC-USDT"', "exchanges": '["okx", "binance"]'}
 _EXAMPLES: Final = {"proxy": '"env:HTTPS_PROXY"'}
 _SINKS: Final = """\
 # Without any sink everything goes to an SQLite database in data_dir, as if written:
@@ -41,16 +46,22 @@ def template() -> str:
     parts += [
         "# Options of the exchange plugin itself, e.g. depth, addresses or keys.",
         "[collectors.okx-majors.options]\n",
+        _CONSOLIDATE,
+        *(
+            _entry(key, _CONSOLIDATED, commented="# ")
+            for key in keys
+            if key.section == "consolidate.NAME"
+        ),
         _SINKS,
     ]
     return "\n".join(parts)
 
 
-def _entry(key: ConfigKey, chosen: dict[str, str]) -> str:
+def _entry(key: ConfigKey, chosen: dict[str, str], commented: str = "") -> str:
     comment = textwrap.fill(
         key.description, width=84, initial_indent="# ", subsequent_indent="# "
     )
     if key.key in chosen:
-        return f"{comment}\n{key.key} = {chosen[key.key]}\n"
+        return f"{comment}\n{commented}{key.key} = {chosen[key.key]}\n"
     example = _EXAMPLES.get(key.key, key.default)
     return f"{comment}\n# {key.key} = {example}\n"

@@ -16,7 +16,12 @@ from tapeline.delivery.poison import Poison
 from tapeline.delivery.reports import SinkReports
 from tapeline.delivery.settings import Backoff, RunnerSettings
 from tapeline.delivery.source import BatchSource
-from tapeline.errors import ContractError, JournalError, SinkUnavailable
+from tapeline.errors import (
+    ContractError,
+    JournalError,
+    SinkReplaced,
+    SinkUnavailable,
+)
 from tapeline.hookspecs import Sink
 from tapeline.model import Batch, StatusChange
 
@@ -111,7 +116,8 @@ class SinkRunner:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._guard)
                 try:
-                    await self._feed()
+                    while not await self._feed():
+                        pass
                 except _Abandoned:
                     self.reason = "a write was given up for the stop"
                 # The supervisor of one sink: whatever it raises ends here, as a
@@ -176,7 +182,17 @@ class SinkRunner:
             "counters": dict(health.counters),
         }
 
-    async def _feed(self) -> None:
+    async def _feed(self) -> bool:
+        """Open the sink and feed it; False when its database was replaced."""
+        try:
+            await self._feed_opened()
+        except SinkReplaced as error:
+            # Registered again at its lower cursor: the journal knows what to do.
+            await self._pause(error)
+            return False
+        return True
+
+    async def _feed_opened(self) -> None:
         position = await self._open()
         if position is None:
             return
@@ -290,7 +306,9 @@ class SinkRunner:
             self._idle.set()
         raise _Abandoned
 
-    async def _pause(self, error: SinkUnavailable | OSError) -> None:
+    async def _pause(
+        self, error: SinkUnavailable | SinkReplaced | OSError
+    ) -> None:
         """Wait before the next try; a stop ends the wait."""
         self._retries += 1
         self._change(UNAVAILABLE, str(error))

@@ -13,7 +13,9 @@ class RunnerSettings:
 
     Args:
         max_records, max_bytes: of one batch; a part is never split.
-        first_delay_s, max_delay_s: full-jitter back-off while it is unavailable.
+        first_delay_s, max_delay_s: full-jitter back-off while it is unavailable. With
+            the time that one attempt takes, the longest delay bounds how long after
+            its server a sink is back.
         cursor_s: how long positions without anything for the sink may wait before
             it is told of them.
         blocked_s: time without a stored batch after which it counts as blocked.
@@ -26,7 +28,7 @@ class RunnerSettings:
     max_records: int = 5_000
     max_bytes: int = 4 * 2**20
     first_delay_s: float = 0.5
-    max_delay_s: float = 60.0
+    max_delay_s: float = 15.0
     cursor_s: float = 1.0
     blocked_s: float = 30.0
     grace_s: float = 2.0

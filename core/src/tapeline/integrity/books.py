@@ -15,7 +15,28 @@ Checksum = Callable[[Sequence[RawLevel], Sequence[RawLevel]], int | None]
 """``(bids, asks)``, best first → the venue's checksum of them."""
 
 _SNAPSHOT_SLACK_NS = 10 * 10**9
-"""A REST snapshot may have our time, or a time before what it contains."""
+"""A REST snapshot may have our time, or a time before what it contains.
+
+Within it, of a snapshot and a change the one with the higher id is the newer one;
+beyond it the venue has counted afresh.
+"""
+
+
+_CONTENT = (
+    "valid",
+    "crossed",
+    "reason",
+    "last_id",
+    "_bids",
+    "_asks",
+    "_waiting",
+    "_bare",
+    "_broken",
+    "_spliced",
+    "_chain_id",
+    "_exchange_ns",
+    "_received_ns",
+)
 
 
 class BookChange(enum.Enum):
@@ -159,6 +180,51 @@ class LocalBook:
         """Our wall clock at the last event that it has; 0 before the first."""
         return self._received_ns
 
+    def fresh(self) -> LocalBook:
+        """An empty book of the same stream, kept in the same way."""
+        return LocalBook(self.stream, self._checksum, self._settings)
+
+    def is_older_than(self, other: LocalBook) -> bool:
+        """Whether *other* was brought forward further than this book.
+
+        Ids tell, unless they seem to fall: then the venue may have counted afresh,
+        which the time of a change tells, and that of a bare snapshot does not.
+        """
+        mine, theirs = self.last_id, other.last_id
+        if theirs is None or (mine is not None and mine >= theirs):
+            return False
+        return self._bare or self._exchange_ns <= other._exchange_ns
+
+    def trade_places(self, other: LocalBook) -> None:
+        """Have what *other* has, and the other way around; counts stay with each."""
+        for name in _CONTENT:
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, theirs)
+            setattr(other, name, mine)
+        self.epoch += 1
+
+    def take_followers(self, other: LocalBook | None) -> list[BookDelta] | None:
+        """The changes that wait in *other* for a snapshot, if they follow this book.
+
+        They are taken out of it; some may be older than this book, and the next one
+        may bridge what this book ends with, as after a snapshot. None when one is
+        newer and none follows: then something is missing in between.
+        """
+        last = self.last_id
+        if last is None or not self.valid:
+            return None
+        taken = [] if other is None else list(other._waiting)
+        newer = follows = False
+        for delta in taken:
+            if delta.link_id is None or delta.last_id is None:
+                return None
+            newer = newer or delta.last_id > last
+            follows = follows or delta.link_id <= last < delta.last_id
+        if newer and not follows:
+            return None
+        self._bare = True
+        return taken
+
     @property
     def usable(self) -> bool:
         """Whether consumers may see it."""
@@ -200,7 +266,7 @@ class LocalBook:
             and last is not None
             and event.last_id is not None
             and event.last_id < last
-            and event.exchange_ns < self._exchange_ns
+            and event.exchange_ns <= self._exchange_ns + _SNAPSHOT_SLACK_NS
         ):
             self._counts.ignored += 1
             return BookChange.IGNORED
@@ -217,30 +283,63 @@ class LocalBook:
         self._received_ns = event.received_ns
         if not self._agrees(event.checksum):
             return BookChange.BROKEN
-        if self._broken:
-            self._counts.resyncs += 1
+        was_broken, self._broken = self._broken, False
         self.valid = self._bare = True
-        self._broken = False
         self.reason = ""
         self._note_crossed()
         self._splice()
-        return BookChange.SNAPSHOT if self.valid else BookChange.BROKEN
+        if not self.valid:
+            return BookChange.BROKEN
+        if was_broken:
+            self._counts.resyncs += 1
+        return BookChange.SNAPSHOT
 
     def _splice(self) -> None:
-        """Bring the fresh snapshot forward by the deltas that came before it."""
-        waiting, self._waiting = self._waiting, deque(maxlen=self._waiting.maxlen)
+        """Bring the fresh snapshot forward by the deltas that came before it.
+
+        When one of them is newer and does not follow, the book is known to be behind
+        and breaks again; what may follow the next snapshot goes on waiting.
+        """
+        waiting = self._waiting
         self._spliced = spliced = []
-        for delta in waiting:
+        unlinked: list[BookDelta] = []
+        while waiting:
+            delta = waiting.popleft()
             link, last_id, last = delta.link_id, delta.last_id, self.last_id
             if link is None or last_id is None or last is None:
                 self._counts.waiting_dropped += 1
             elif link == last or (self._bare and link <= last < last_id):
                 self._change(delta)
                 if not self.valid:
-                    return
+                    break
                 spliced.append(delta)
             else:
-                self._counts.waiting_dropped += 1
+                unlinked.append(delta)
+        if not self.valid or any(map(self._is_newer, unlinked)):
+            waiting.extendleft(reversed(unlinked))
+            spliced.clear()
+            if self.valid:
+                self._chain_id = waiting[-1].last_id
+                self._break(
+                    f"expected a snapshot that {waiting[0].link_id} follows, found "
+                    f"one at {self.last_id}"
+                )
+        else:
+            self._counts.waiting_dropped += len(unlinked)
+
+    def _is_newer(self, delta: BookDelta) -> bool:
+        """Whether *delta*, which does not follow the book, tells of a later one.
+
+        A higher id of an earlier time is from before the venue counted afresh.
+        """
+        last_id, last = delta.last_id, self.last_id
+        slack_ns = _SNAPSHOT_SLACK_NS if self._bare else 0
+        return (
+            last_id is not None
+            and last is not None
+            and last_id > last
+            and delta.exchange_ns + slack_ns >= self._exchange_ns
+        )
 
     def _follow(self, link: int, last_id: int) -> None:
         """Check deltas against each other while there is no book to check with."""

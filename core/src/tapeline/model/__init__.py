@@ -62,6 +62,11 @@ from tapeline.model.capabilities import (
     Channel,
     Continuity,
 )
+from tapeline.model.consolidated import (
+    CONSOLIDATED_EXCHANGE,
+    ConsolidatedCandle,
+    ConsolidatedTrade,
+)
 from tapeline.model.construction import draft_of, quick_constructor
 from tapeline.model.facts import (
     BACKFILLING,
@@ -92,6 +97,8 @@ from tapeline.model.secrets import (
 )
 from tapeline.model.status import (
     CollectorStatus,
+    Health,
+    HealthLevel,
     SessionHealth,
     SinkHealth,
     StatusChange,
@@ -123,6 +130,7 @@ __all__ = [
     "CLOSED",
     "COMPLETE",
     "CONSOLIDATED",
+    "CONSOLIDATED_EXCHANGE",
     "FROM_TRADES",
     "FROM_VENUE",
     "GAP",
@@ -152,6 +160,8 @@ __all__ = [
     "Channel",
     "Closing",
     "CollectorStatus",
+    "ConsolidatedCandle",
+    "ConsolidatedTrade",
     "Continuity",
     "Coverage",
     "DataType",
@@ -160,6 +170,8 @@ __all__ = [
     "Fact",
     "Fetch",
     "Gap",
+    "Health",
+    "HealthLevel",
     "Instrument",
     "Keepalive",
     "LoggedIn",

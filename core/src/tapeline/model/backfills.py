@@ -8,6 +8,7 @@ from typing import Protocol
 import attrs
 
 from tapeline.model.actions import Fetch
+from tapeline.model.candles import Candle
 from tapeline.model.requests import Response
 from tapeline.model.trades import Trade
 
@@ -22,6 +23,7 @@ class BackfillPage:
             nothing else: everything between its oldest and newest row.
         exhausted: the venue has nothing older.
         stale: the answer was older than what is already known; ask again.
+        candles: final ones of the venue, when the gap is one of a candle stream.
     """
 
     trades: Sequence[Trade]
@@ -29,6 +31,7 @@ class BackfillPage:
     proven_to_id: int | None = None
     exhausted: bool = False
     stale: bool = False
+    candles: Sequence[Candle] = ()
 
 
 class Backfill(Protocol):

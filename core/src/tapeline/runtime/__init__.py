@@ -1,6 +1,7 @@
 """The runtime: one engine for the library and for the service."""
 
 from tapeline.runtime.accounting import Accounts, StreamAccount, audit
+from tapeline.runtime.audit_check import CandleAccounts, compare_with_venue
 from tapeline.runtime.engine import Engine
 from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
 from tapeline.runtime.feed import Feed, wanted_streams
@@ -23,13 +24,14 @@ from tapeline.runtime.replay import replay
 from tapeline.runtime.replay_report import ReplayReport
 from tapeline.runtime.resources import cpu_seconds, open_files, rss_bytes
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
-from tapeline.runtime.supervision import Supervised, Supervisor
+from tapeline.runtime.supervision import RestartBudget, Supervised, Supervisor
 from tapeline.runtime.system import current_seams, system_seams, use_seams
 from tapeline.transport import Backoff
 
 __all__ = [
     "Accounts",
     "Backoff",
+    "CandleAccounts",
     "Engine",
     "EngineSettings",
     "Feed",
@@ -41,6 +43,7 @@ __all__ = [
     "Recorder",
     "RecorderSettings",
     "ReplayReport",
+    "RestartBudget",
     "SinkPosition",
     "SinkSettings",
     "StreamAccount",
@@ -51,6 +54,7 @@ __all__ = [
     "ThreadWorker",
     "audit",
     "compare_with_journal",
+    "compare_with_venue",
     "cpu_seconds",
     "current_seams",
     "expand_recordings",

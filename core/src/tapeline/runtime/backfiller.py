@@ -35,22 +35,29 @@ class BackfillSettings:
     """How patient a backfiller is.
 
     Args:
-        look_s: how often it looks for new gaps.
+        look_s: how often it looks at gaps while there are some.
+        idle_look_s: how often it looks for gaps that nobody told it of.
         page_s: bound of one request, with the retries of the client.
         stale_s: pause before a page is asked for again that came from an old cache.
         first_delay_s, slowest_delay_s: bounds of the growing delays after failures.
         sure_after_s: how long a venue must go on saying that it has nothing older
             before a gap is given up.
         sure_after: how many walks must have ended so.
+        gather_s: least time between the first pages of two gaps of one stream, so
+            that those of a stream with many are filled together.
+        join_ids: gaps that are no further apart are filled by the same pages.
     """
 
     look_s: float = 0.5
+    idle_look_s: float = 5.0
     page_s: float = 30.0
     stale_s: float = 0.5
     first_delay_s: float = 1.0
     slowest_delay_s: float = 300.0
     sure_after_s: float = 300.0
     sure_after: int = 3
+    gather_s: float = 2.0
+    join_ids: int = 100
 
 
 @attrs.define
@@ -69,7 +76,9 @@ class _Walk:
     """The work on one gap.
 
     Args:
-        gap: as it was when the pages began; its ids are what they may give.
+        gap: as it was when the pages began; its ids are what they may give, and
+            reach over neighbors that the same pages fill.
+        carrier: whose pages fill this one, too.
         pages: None between two tries.
         fetch: asked for and not answered yet.
         seen: ids of all trades in the pages.
@@ -90,6 +99,7 @@ class _Walk:
     troubled: bool = False
     ends: int = 0
     ended_ns: int = 0
+    carrier: _Walk | None = None
 
     def begin(self, gap: Gap, pages: Backfill) -> None:
         """Start from the newest missing id, trusting nothing of earlier tries."""
@@ -141,6 +151,8 @@ class Backfiller:
         self._settings = settings or BackfillSettings()
         self._logger = logger or logging.getLogger("tapeline.backfill")
         self._walks: dict[int, _Walk] = {}
+        self._begun_ns: dict[Subscription, int] = {}
+        self._draining = False
         self._poked = anyio.Event()
 
     async def run(self) -> None:
@@ -149,7 +161,7 @@ class Backfiller:
             while True:
                 walk = self._next_walk()
                 if walk is None:
-                    with anyio.move_on_after(self._settings.look_s):
+                    with anyio.move_on_after(self._nap_s()):
                         await self._poked.wait()
                     self._poked = anyio.Event()
                 else:
@@ -158,11 +170,16 @@ class Backfiller:
             for walk in list(self._walks.values()):
                 self._let_go(walk)
 
+    def poke(self) -> None:
+        """Look at once: there may be a new gap."""
+        self._poked.set()
+
     async def drain(self) -> None:
         """Wait until nothing is left that a next request could fill.
 
         What failed is not waited for. The caller sets a deadline, and ``run`` runs.
         """
+        self._draining = True
         while True:
             self._look()
             if all(walk.troubled for walk in self._walks.values()):
@@ -172,12 +189,68 @@ class Backfiller:
 
     # -- which gap ---------------------------------------------------------------
 
+    def _nap_s(self) -> float:
+        """Until the next look, if nobody pokes: longer without any gap."""
+        settings = self._settings
+        return settings.look_s if self._walks else settings.idle_look_s
+
     def _next_walk(self) -> _Walk | None:
         """The one to work on now: the newest gap that is due."""
         self._look()
         now_ns = self._clock.monotonic_ns()
-        due = [walk for walk in self._walks.values() if walk.due_ns <= now_ns]
+        due = [
+            walk
+            for walk in self._walks.values()
+            if walk.due_ns <= now_ns
+            and not self._is_carried(walk)
+            and (walk.pages is not None or self._may_begin(walk, now_ns))
+        ]
         return max(due, key=lambda walk: _age_key(walk.gap), default=None)
+
+    def _may_begin(self, walk: _Walk, now_ns: int) -> bool:
+        """Whether enough time has passed since pages of its stream were begun."""
+        begun_ns = self._begun_ns.get(walk.gap.stream)
+        return (
+            begun_ns is None
+            or self._draining
+            or now_ns - begun_ns >= self._settings.gather_s * 1e9
+        )
+
+    def _is_carried(self, walk: _Walk) -> bool:
+        """Whether the pages of another gap are at work that fill this one, too."""
+        carrier = walk.carrier
+        return carrier is not None and (
+            carrier.pages is not None and self._is_ours(carrier)
+        )
+
+    def _widened(self, walk: _Walk, gap: Gap) -> Gap:
+        """*gap*, reaching over those beside it that the same pages may fill."""
+        assert gap.from_id is not None
+        assert gap.to_id is not None
+        first, last = gap.from_id, gap.to_id
+        others = sorted(
+            (one.from_id, one.to_id, one.gap_id)
+            for one in self._healer.open_gaps((gap.stream,))
+            if one.from_id is not None and one.to_id is not None
+        )
+        joined = self._settings.join_ids
+        for low, high, gap_id in others:
+            if low <= last:
+                continue
+            other = self._walks.get(gap_id)
+            if low - last > joined or other is None or other.pages is not None:
+                break
+            other.carrier = walk
+            last = high
+        for low, high, gap_id in reversed(others):
+            if high >= first:
+                continue
+            other = self._walks.get(gap_id)
+            if first - high > joined or other is None or other.pages is not None:
+                break
+            other.carrier = walk
+            first = low
+        return attrs.evolve(gap, from_id=first, to_id=last)
 
     def _look(self) -> None:
         """Bring the walks in step with the gaps that are open and wanted."""
@@ -265,11 +338,13 @@ class Backfiller:
             return None
         try:
             if walk.pages is None:
-                pages = self._adapter.backfill(self._config, gap)
+                wide = self._widened(walk, gap)
+                pages = self._adapter.backfill(self._config, wide)
                 if pages is None:
                     self._give_up(gap, None)
                     return None
-                walk.begin(gap, pages)
+                walk.begin(wide, pages)
+                self._begun_ns[gap.stream] = self._clock.monotonic_ns()
                 if gap.state != BACKFILLING:
                     self._healer.revise(gap, BACKFILLING)
             assert walk.pages is not None

@@ -10,6 +10,7 @@ import attrs
 
 from tapeline.errors import RequestFailed
 from tapeline.model import StatusChange, Subscription
+from tapeline.runtime.audits import CandleFetcher
 from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
@@ -21,6 +22,7 @@ from tapeline.transport import Backoff, LinkStatus
 
 _REFRESH_S = 3_600.0
 _REFRESH_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 900.0
 
 
 class Caretaker:
@@ -33,6 +35,7 @@ class Caretaker:
         known: what the pipeline has of a stream.
         on_change: told when a part fails or comes back.
         max_silence_s: longest silence of a stream that is never asked about.
+        quiet: told of the newest trade of a silent stream; see ``Watcher``.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Caretaker:
         known: Callable[[Subscription], Known],
         on_change: Callable[[StatusChange], None],
         max_silence_s: float,
+        quiet: Callable[[Subscription, int, int], None] | None = None,
     ) -> None:
         name = feed.settings.name
         self.name = name
@@ -63,6 +67,7 @@ class Caretaker:
             known=known,
             instrument=feed.instrument,
             refresh=self._refresh_soon,
+            quiet=quiet,
             settings=WatchSettings(ceiling_s=max_silence_s),
             logger=logging.getLogger(f"tapeline.watch.{name}"),
         )
@@ -76,6 +81,7 @@ class Caretaker:
         self._on_change = on_change
         self._logger = logging.getLogger(f"tapeline.care.{name}")
         self._scope = anyio.CancelScope()
+        self._fetcher: CandleFetcher | None = None
 
     async def run(self) -> None:
         """Care until ``stop``; a part that fails is started again."""
@@ -84,6 +90,13 @@ class Caretaker:
                 tasks.start_soon(self._supervise, "backfill", self.backfiller.run)
                 tasks.start_soon(self._supervise, "watch", self.watcher.run)
                 tasks.start_soon(self._supervise, "instruments", self._keep_fresh)
+                if self._fetcher is not None:
+                    tasks.start_soon(self._supervise, "audit", self._fetcher.run)
+
+    def fetch_candles(self, fetcher: CandleFetcher) -> None:
+        """Ask for the venue's candles that did not come; before ``run``."""
+        self._fetcher = fetcher
+        self.parts["audit"] = Supervised(f"audit of {self.name}")
 
     def stop(self) -> None:
         """Let ``run`` return, also one that has not begun."""
@@ -104,6 +117,9 @@ class Caretaker:
         return {
             "backfill": attrs.asdict(self.backfiller.statistics),
             "watch": attrs.asdict(self.watcher.statistics),
+            "audit": {}
+            if self._fetcher is None
+            else attrs.asdict(self._fetcher.statistics),
             "parts": {name: part.state for name, part in self.parts.items()},
         }
 
@@ -111,17 +127,25 @@ class Caretaker:
         self._refresh.set()
 
     async def _keep_fresh(self) -> None:
-        """Ask for the instruments every hour, and when a stream gives reason to."""
+        """Ask for the instruments every hour, and when a stream gives reason to.
+
+        The list is long, and in a quiet market there is always a stream that gives
+        reason to ask: while nothing changes, it is asked for ever more rarely.
+        """
+        pause_s = _REFRESH_PAUSE_S
         while True:
             with anyio.move_on_after(_REFRESH_S):
                 await self._refresh.wait()
             self._refresh = anyio.Event()
             if self._feed.instruments_loaded:
                 try:
-                    await self._feed.refresh_instruments()
+                    changed = await self._feed.refresh_instruments()
                 except RequestFailed as error:
                     self._logger.info("%s", error)
-            await self._seams.clock.sleep(_REFRESH_PAUSE_S)
+                else:
+                    longer_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                    pause_s = _REFRESH_PAUSE_S if changed else longer_s
+            await self._seams.clock.sleep(pause_s)
 
     async def _supervise(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(self._seams.random)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from tapeline.journal import JournalLike
@@ -23,6 +25,11 @@ class _State(msgspec.Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_State).decode
+
+
+def keep_checkpoints(journal: JournalLike, others: Collection[str]) -> None:
+    """Forget checkpoints that nobody renews: they would hold back the trim."""
+    journal.retain_checkpoints([_NAME, *others])
 
 
 def save_state(journal: JournalLike, pipeline: Pipeline) -> None:
@@ -57,11 +64,13 @@ async def load_state(journal: JournalLike, pipeline: Pipeline) -> list[Subscript
         pipeline.saved_candles = {
             Subscription(*item.stream): item.state for item in state.candles
         }
-    later: list[Trade | Candle] = []
+    later: dict[Subscription, list[Trade | Candle]] = {}
+    pipeline.later = later
     async for _, records in journal.read_from(position):
         pipeline.ledger.refold(records)
-        later += [record for record in records if isinstance(record, (Trade, Candle))]
-    pipeline.later = later
+        for record in records:
+            if isinstance(record, (Trade, Candle)):
+                later.setdefault(record.stream, []).append(record)
     return list(pipeline.ledger.streams())
 
 

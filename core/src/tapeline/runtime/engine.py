@@ -17,30 +17,33 @@ import anyio.abc
 import anyio.lowlevel
 import attrs
 
-from tapeline.candles import CandleSettings
+from tapeline.candles import CandleSettings, ConsolidationSettings, Consolidator
 from tapeline.clock import now
-from tapeline.delivery import LiveConsumer, LiveFanOut, RunnerSettings, SinkRunner
-from tapeline.errors import SinkError, TapelineError
-from tapeline.hookspecs import SinkContext
+from tapeline.delivery import LiveConsumer, LiveFanOut, SinkRunner
+from tapeline.errors import TapelineError
 from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
 from tapeline.journal import Journal, JournalLike, JournalSettings, MemoryJournal
 from tapeline.model import (
     Channel,
+    Health,
     Instrument,
     Record,
     StatusChange,
     Subscription,
 )
 from tapeline.plugins import bind_session
+from tapeline.runtime.audits import Audits, CandleFetcher
 from tapeline.runtime.bans import JournalBans
 from tapeline.runtime.book_keeper import BookKeeper
 from tapeline.runtime.caretaker import Caretaker
-from tapeline.runtime.checkpoints import load_state, save_state
+from tapeline.runtime.checkpoints import keep_checkpoints, load_state, save_state
+from tapeline.runtime.consolidating import Consolidations
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
-from tapeline.runtime.own_sink import OwnSink
+from tapeline.runtime.health import judge
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
+from tapeline.runtime.sinks import Sinks
 from tapeline.runtime.supervision import Supervised, Supervisor
 from tapeline.runtime.watch_settings import Known
 from tapeline.seams import Seams
@@ -58,10 +61,12 @@ logger = logging.getLogger("tapeline.engine")
 
 _DATA_DIR = Path("data")
 _TICK_S = 0.25
+_IDLE_TICK_S = 2.0
+_CALM_NS = 5 * 10**9
+"""Without any news for so long, nothing waits for a deadline of the pipeline."""
 _CLOSE_TIMEOUT_S = 5.0
 # Gaps are filled long after; bars must not be given up before them.
 _CANDLES = CandleSettings(repair_window_s=30 * 86_400.0, max_holes=2_048)
-_OPEN_TIMEOUT_S = 10.0
 
 
 class Engine:
@@ -85,18 +90,22 @@ class Engine:
         self.seams = seams
         self.settings = settings or EngineSettings()
         self.feeds: dict[str, Feed] = {}
-        self.runners: dict[str, SinkRunner] = {}
         self.parts: dict[str, Supervised] = {}
         self.inbox = Inbox()
         self.live = LiveFanOut(seams.clock, seams.random)
-        self.ledger = StreamLedger(IntegritySettings(), GapIds(seams.clock.wall_ns()))
+        self._gap_ids = GapIds(seams.clock.wall_ns())
+        self.ledger = StreamLedger(IntegritySettings(), self._gap_ids)
         self.pipeline = Pipeline(
             self.ledger,
             book_sample_ns=int(self.settings.book_sample_s * 10**9),
             book_depth=self.settings.book_depth,
-            candle_settings=_CANDLES,
+            candle_settings=attrs.evolve(
+                _CANDLES,
+                close_grace_s=self.settings.candle_grace_s,
+                fill_empty=self.settings.empty_candles,
+            ),
         )
-        self.pipeline.wanted_elsewhere = self._wanted
+        self.pipeline.cause_of_drop = self._cause_of_drop
         self.books = BookKeeper(self.pipeline.streams, self._links_of, seams.clock)
         self.journal: JournalLike | None = None
         self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
@@ -106,18 +115,22 @@ class Engine:
         self.last_error: str | None = None
         self.observers = list(observers)
         self._wrappers = tuple(wrappers)
-        self._sinks: dict[str, SinkSettings] = {}
+        self._sinks = Sinks(seams, self.live, self._data_dir, self._changed)
         self._instruments: dict[str, dict[tuple[str, str], Instrument]] = {}
+        self.audits = Audits()
+        self.consolidations = Consolidations(seams.clock, self._instruments)
         self._budgets = BudgetPool(seams.clock)
         self._connections = itertools.count(1)
         self._scopes: dict[str, anyio.CancelScope] = {}
         self._bans = JournalBans()
-        self._sinks_changed = anyio.Event()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop = anyio.Event()
         self._force = False
         self._checkpoint_ns = 0
+        self._unsaved = True
+        self._news_ns = seams.clock.monotonic_ns()
+        self._gap_id = 0
 
     # -- building ---------------------------------------------------------------
 
@@ -132,11 +145,7 @@ class Engine:
                 "expected sinks to be added before start, found sink "
                 f"{settings.name!r} added to a running engine; stop it first"
             )
-        if settings.name in self._sinks:
-            raise TapelineError(
-                f"expected sink names to differ, found {settings.name!r} twice"
-            )
-        self._sinks[settings.name] = settings
+        self._sinks.add(settings)
 
     def add_feed(self, settings: FeedSettings) -> Feed:
         """Collect these streams; at once when the engine runs."""
@@ -177,26 +186,54 @@ class Engine:
             timeframes = (
                 settings.timeframes if subscription.data_type == "trade" else ()
             )
+            self.consolidations.bind(subscription)
+            own = settings.timeframes
+            if subscription.data_type == "candle" and subscription.timeframe in own:
+                self.audits.follow(subscription)
             return self.pipeline.register(
                 subscription,
                 channel,
-                timeframes=timeframes,
+                timeframes=[
+                    *timeframes,
+                    *self.consolidations.timeframes_of(subscription),
+                ],
                 checksum=settings.adapter.book_checksum,
                 raw=settings.store_raw,
             )
 
         feed = Feed(settings, link, instruments, register, self.seams)
         self.feeds[settings.name] = feed
-        self.parts[settings.name] = Supervised(f"collector {settings.name}")
+        self.parts[settings.name] = Supervised(
+            f"feed {settings.name}", limit=settings.restart_limit
+        )
         if self._tasks is not None and not self._stop.is_set():
             self._start_feed(self._tasks, feed)
         return feed
 
+    def consolidate(self, settings: ConsolidationSettings) -> Consolidator:
+        """Merge one symbol of several exchanges, from now on.
+
+        The bars of the venues that it needs are built as well, where their trades
+        are collected.
+        """
+        made = self.consolidations.add(settings)
+        for stream, state in list(self.pipeline.streams.items()):
+            if made.wants(stream):
+                self.consolidations.bind(stream)
+                self.pipeline.register(
+                    stream, state.channel, timeframes=settings.timeframes
+                )
+        return made
+
     def _links_of(self, subscription: Subscription) -> list[ExchangeLink]:
         return [f.link for f in self.feeds.values() if subscription in f.wanted]
 
-    def _wanted(self, subscription: Subscription) -> bool:
-        return any(feed.owns(subscription) for feed in self.feeds.values())
+    def _cause_of_drop(self, subscription: Subscription) -> str:
+        """Why a stream that some feed wants is not carried; empty when none does."""
+        return next(
+            ("disconnect" for feed in self.feeds.values() if feed.owns(subscription)),
+            "",
+        )
 
     def _start_feed(self, tasks: anyio.abc.TaskGroup, feed: Feed) -> None:
         caretaker = Caretaker(
@@ -206,6 +243,15 @@ class Engine:
             self._known,
             self._changed,
             self.settings.max_silence_s,
+            self.pipeline.quiet,
+        )
+        caretaker.fetch_candles(
+            CandleFetcher(
+                feed,
+                self.audits,
+                emit=lambda out: None if self._refuses() else self._emit(out),
+                clock=self.seams.clock,
+            )
         )
         self._caretakers[feed.settings.name] = caretaker
         tasks.start_soon(self._run_feed, feed)
@@ -303,14 +349,14 @@ class Engine:
         self._bans.use(journal)
         for damage in journal.damages:
             logger.warning("journal: %s; %s", damage.reason, damage.lost)
-        journal.retain_sinks(self._sinks)
+        journal.retain_sinks(self._sinks.names)
         try:
             await self._restore(journal)
             async with anyio.create_task_group() as outer:
                 outer.start_soon(journal.run)
                 outer.start_soon(self.live.run)
-                await self._start_sinks(outer, journal)
-                await self._check_sinks()
+                await self._sinks.start(outer, journal)
+                await self._sinks.wait_opened()
                 async with anyio.create_task_group() as inner:
                     self._tasks = inner
                     pipeline_scope = anyio.CancelScope()
@@ -336,10 +382,7 @@ class Engine:
         return self.settings.data_dir or _DATA_DIR
 
     async def _open_journal(self) -> JournalLike:
-        durable = [
-            sink for sink in self._sinks.values() if sink.adapter.promise == "durable"
-        ]
-        if not durable:
+        if not self._sinks.durable:
             return MemoryJournal(self.seams.clock)
         return await Journal.open(
             self._data_dir,
@@ -357,60 +400,12 @@ class Engine:
         now_ns = self.seams.clock.wall_ns()
         for subscription in streams:
             self.ledger.lost(subscription, "downtime", now_ns)
-
-    async def _start_sinks(
-        self, tasks: anyio.abc.TaskGroup, journal: JournalLike
-    ) -> None:
-        for sink in self._sinks.values():
-            context = SinkContext(
-                name=sink.name,
-                clock=self.seams.clock,
-                executor=self.seams.executor,
-                logger=logging.getLogger(f"tapeline.sink.{sink.name}"),
-                data_dir=self._data_dir,
-            )
-            built = sink.adapter.sink(sink.config, context)
-            if sink.only is not None:
-                built = OwnSink(built, sink.only)
-            accepts = (
-                sink.data_types if sink.data_types is not None else sink.adapter.accepts
-            )
-            if sink.adapter.promise != "durable":
-                await self.live.add_sink(sink.name, built, accepts)
-                continue
-            runner = SinkRunner(
-                sink.name,
-                built,
-                accepts=accepts,
-                journal=journal,
-                clock=self.seams.clock,
-                rng=self.seams.random,
-                settings=RunnerSettings(),
-                changed=self._sink_changed,
-            )
-            self.runners[sink.name] = runner
-            tasks.start_soon(runner.run)
-
-    async def _check_sinks(self) -> None:
-        """Wait until every sink has tried to open; one that cannot ever stops us.
-
-        A sink that is merely away is not waited for: the journal keeps its rows.
-        """
-        with anyio.move_on_after(_OPEN_TIMEOUT_S):
-            while any(runner.state == "starting" for runner in self.runners.values()):
-                self._sinks_changed = anyio.Event()
-                await self._sinks_changed.wait()
-        for name, runner in self.runners.items():
-            if runner.state == "failed":
-                raise SinkError(f"sink {name!r} cannot be used: {runner.reason}")
-
-    def _sink_changed(self, change: StatusChange) -> None:
-        self._sinks_changed.set()
-        self._changed(change)
+        await self.consolidations.restore(journal)
+        keep_checkpoints(journal, self.consolidations.checkpoint_names)
 
     async def _run_feed(self, feed: Feed) -> None:
         name = feed.settings.name
-        part = self.parts.setdefault(name, Supervised(f"collector {name}"))
+        part = self.parts[name]
         backoff = Backoff(self.seams.random)
         supervisor = Supervisor(
             self.seams.clock, lambda _: backoff.next_delay_s(), self._changed
@@ -452,7 +447,7 @@ class Engine:
         with scope:
             advance_ns = self.seams.clock.monotonic_ns()
             while True:
-                with anyio.move_on_after(_TICK_S):
+                with anyio.move_on_after(self._tick_s()):
                     await self.inbox.wait()
                 self.step()
                 monotonic_ns = self.seams.clock.monotonic_ns()
@@ -462,6 +457,15 @@ class Engine:
                 # One turn of the loop for everybody else, also under a flood.
                 await anyio.lowlevel.checkpoint()
 
+    def _tick_s(self) -> float:
+        """Until the next turn, if nothing comes: longer in an idle market.
+
+        Bars end, books are asked for and checkpoints are due by the clock.
+        """
+        calm_ns = self.seams.clock.monotonic_ns() - self._news_ns
+        busy = calm_ns < _CALM_NS or self._unsaved or self.pipeline.keeps_time
+        return _TICK_S if busy else _IDLE_TICK_S
+
     def step(self) -> None:
         """Take what is in the inbox through the pipeline."""
         clock = self.seams.clock
@@ -470,6 +474,8 @@ class Engine:
         journal = self.journal
         self.pipeline.refuse(journal is not None and journal.full, clock.wall_ns())
         if items:
+            self._unsaved = True
+            self._news_ns = self.heartbeat_ns
             self._emit(self.pipeline.process(items, clock.wall_ns()))
 
     def _known(self, subscription: Subscription) -> Known:
@@ -485,45 +491,56 @@ class Engine:
         journal = self.journal
         return journal is None or journal.full or self.pipeline.shedding
 
-    def _emit(self, out: Output) -> None:
+    def _emit(self, out: Output, *, ends: bool = False) -> None:
         journal = self.journal
         if journal is None:
             return
+        if self.audits:
+            self.audits.take(out)
+        if self.consolidations:
+            self.consolidations.take(out, self.seams.clock.wall_ns(), ends=ends)
         if out.journal:
             # What the pipeline has taken counts as stored, so it is never refused:
             # ``step`` sees to it that little is taken while the journal is full.
             journal.append(out.journal, urgent=True)
+            self._unsaved = True
         if out.live:
             self.live.publish(out.live)
         for subscription in out.broken_books:
             self.books.broke(subscription)
         self.books.look()
-        self._checkpoint(journal)
+        if self._gap_ids.last != self._gap_id:
+            self._gap_id = self._gap_ids.last
+            for caretaker in self._caretakers.values():
+                caretaker.backfiller.poke()
+        if self._unsaved:
+            self._checkpoint(journal)
 
     def _checkpoint(self, journal: JournalLike) -> None:
         monotonic_ns = self.seams.clock.monotonic_ns()
         if monotonic_ns - self._checkpoint_ns < self.settings.checkpoint_s * 10**9:
             return
         self._checkpoint_ns = monotonic_ns
+        self._unsaved = False
         save_state(journal, self.pipeline)
+        self.consolidations.save(journal)
 
     async def _finish(self, journal: JournalLike) -> None:
         self.step()
-        self._emit(self.pipeline.finish(self.seams.clock.wall_ns()))
+        last = self.pipeline.finish(self.seams.clock.wall_ns())
+        self._emit(last, ends=True)
         save_state(journal, self.pipeline)
+        self.consolidations.save(journal, force=True)
         deadline_s = 0.0 if self._force else self.settings.stop_timeout_s
         with anyio.move_on_after(deadline_s):
             await journal.wait_committed(journal.last)
-        async with anyio.create_task_group() as tasks:
-            for runner in self.runners.values():
-                tasks.start_soon(runner.stop, deadline_s)
-            tasks.start_soon(self.live.drain, deadline_s)
+        await self._sinks.stop(deadline_s)
 
     async def _close(self, journal: JournalLike) -> None:
         # Bounded: the journal's last commit is one local transaction.
         with anyio.move_on_after(self.settings.stop_timeout_s):
             await journal.aclose()
-        self.runners.clear()
+        self._sinks.clear()
         self._scopes.clear()
         self._caretakers.clear()
 
@@ -540,7 +557,12 @@ class Engine:
     @property
     def has_sinks(self) -> bool:
         """Whether anything is stored."""
-        return bool(self._sinks)
+        return len(self._sinks) > 0
+
+    @property
+    def runners(self) -> dict[str, SinkRunner]:
+        """What feeds each durable sink, by its name."""
+        return self._sinks.runners
 
     def open_sockets(self) -> int:
         """Sockets to venues that are open now."""
@@ -562,6 +584,15 @@ class Engine:
             return caretaker.status()
         return self.feeds[name].link.status()
 
+    def suspect_s(self, name: str, subscription: Subscription) -> float:
+        """Seconds for which a silent stream of feed *name* could not be judged."""
+        caretaker = self._caretakers.get(name)
+        return 0.0 if caretaker is None else caretaker.watcher.suspect_s(subscription)
+
+    def health(self) -> Health:
+        """Whether what is wanted is being delivered, as of now."""
+        return judge(self)
+
     def status(self) -> dict[str, object]:
         """Journal, sinks, links and streams, JSON-ready."""
         moment = now(self.seams.clock)
@@ -569,7 +600,7 @@ class Engine:
             "running": self.running,
             "last_error": self.last_error,
             "journal": None if self.journal is None else self.journal.statistics(),
-            "sinks": {name: r.status() for name, r in self.runners.items()},
+            "sinks": self._sinks.status(),
             "live": self.live.statistics(),
             "feeds": {name: self.link_status(name).as_dict() for name in self.feeds},
             "care": {
@@ -581,6 +612,8 @@ class Engine:
                 for subscription, statistics in self.ledger.statistics().items()
             },
             "books": self.books.status(),
+            "audit": self.audits.status(),
+            "consolidated": self.consolidations.status(),
             "inbox": {"items": len(self.inbox.items), "peak": self.inbox.peak},
             "shed": self.pipeline.shed,
             "heartbeat_age_s": (moment.monotonic_ns - self.heartbeat_ns) / 1e9,

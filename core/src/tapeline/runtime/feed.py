@@ -171,8 +171,11 @@ class Feed:
         """What the venue last said of a stream's instrument; None if unknown."""
         return self._instruments.get((subscription.market, subscription.symbol))
 
-    async def refresh_instruments(self) -> None:
+    async def refresh_instruments(self) -> bool:
         """Ask for the instruments again: states change, symbols come and go.
+
+        Returns:
+            whether anything has changed.
 
         Raises:
             RequestFailed: no usable answer; nothing has changed.
@@ -180,13 +183,15 @@ class Feed:
         market = self.settings.market
         found = {one.key: one for one in await self.link.load_instruments(market)}
         if not found:
-            return
+            return False
         for key, known in self._instruments.items():
             if key[0] == market and key not in found:
                 found[key] = attrs.evolve(known, state=GONE)
+        changed = any(self._instruments.get(key) != one for key, one in found.items())
         self._instruments.update(found)
         if any((market, symbol) in found for symbol in self.unknown_symbols):
             self._want()
+        return changed
 
     def _want(self) -> None:
         if not self.instruments_loaded or self.removed:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tapeline.clock import Clock
 from tapeline.integrity import IntervalSet
-from tapeline.model import CLOSED, Gap, Subscription, Trade
+from tapeline.model import CLOSED, Gap, Record, Subscription, Trade
 from tapeline.runtime.pipeline import Output, Pipeline
 
 NEVER_ISSUED = "never-issued"
@@ -72,27 +72,48 @@ class Healer:
         Returns:
             how many of *trades* were missing.
         """
-        # The newest first: a gap then shrinks from above and is not cut in two.
-        ordered = sorted(trades, key=lambda trade: trade.last_id, reverse=True)
+        # From the end that a gap shares with the page: it is not cut in two then.
+        falling = self._begins_inside(subscription, trades)
+        ordered = sorted(trades, key=lambda trade: trade.last_id, reverse=falling)
         out = self._pipeline.recover(subscription, ordered, self._clock.wall_ns())
         taken = sum(isinstance(record, Trade) for record in out.journal)
-        self._emit(out)
-        self._close(subscription, empty)
+        self._close(subscription, empty, out)
+        if out.journal or out.live:
+            self._emit(out)
         return taken
 
-    def _close(self, subscription: Subscription, empty: IntervalSet) -> None:
+    def _begins_inside(
+        self, subscription: Subscription, trades: Sequence[Trade]
+    ) -> bool:
+        """Whether the oldest of *trades* lies inside a gap that begins below it."""
+        oldest = min((trade.first_id for trade in trades), default=0)
+        return any(
+            gap.from_id is not None
+            and gap.to_id is not None
+            and gap.from_id < oldest <= gap.to_id
+            for gap in self._ledger.open_gaps_of(subscription)
+        )
+
+    def _close(
+        self, subscription: Subscription, empty: IntervalSet, out: Output
+    ) -> None:
+        """Close what is left of gaps inside *empty*; one row a gap is enough."""
         state = self._pipeline.streams.get(subscription)
-        out = Output()
+        closed: list[Record] = []
         for gap in self.open_gaps((subscription,)):
             first, last = gap.from_id, gap.to_id
             if first is None or last is None:
                 continue
             if empty.count(first, last) < last - first + 1:
                 continue
-            self._ledger.resolve(
-                subscription, gap.gap_id, CLOSED, out.journal, NEVER_ISSUED
-            )
+            self._ledger.resolve(subscription, gap.gap_id, CLOSED, closed, NEVER_ISSUED)
             if state is not None and state.candles is not None:
                 state.candles.never_issued(first, last)
-        if out.journal:
-            self._emit(out)
+        if closed:
+            ids = {row.gap_id for row in closed if isinstance(row, Gap)}
+            rest = [
+                record
+                for record in out.journal
+                if not (isinstance(record, Gap) and record.gap_id in ids)
+            ]
+            out.journal = [*rest, *closed]

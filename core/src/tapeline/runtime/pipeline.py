@@ -7,7 +7,7 @@ collectors, a rotation, redundancy) is counted once: first in wins.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import attrs
@@ -15,7 +15,7 @@ import msgspec
 
 from tapeline.candles import CandleAggregator, CandleSettings
 from tapeline.errors import DataValidationError
-from tapeline.integrity import BookChange, BookSettings, LocalBook, StreamLedger
+from tapeline.integrity import BookSettings, StreamLedger
 from tapeline.model import (
     Balance,
     BookDelta,
@@ -28,68 +28,21 @@ from tapeline.model import (
     Malformed,
     MarketDataPoint,
     RawMessage,
-    Record,
     Rejected,
     Subscription,
     Ticker,
     Trade,
 )
-from tapeline.transport import Item, StreamDropped, StreamLost, StreamOpened
+from tapeline.runtime.book_desk import SEQUENCE, BookDesk, BookEvent, Checksum
+from tapeline.runtime.repeats import Repeats
+from tapeline.runtime.stream_state import Output, StreamState
+from tapeline.transport import Item, Sourced, StreamDropped, StreamLost, StreamOpened
+
+__all__ = ["SEQUENCE", "Output", "Pipeline", "StreamState"]
 
 logger = logging.getLogger("tapeline.pipeline")
 
 _encode_raw = msgspec.json.Encoder().encode
-
-SEQUENCE = "sequence"
-"""Cause of the gap from a break in a book's chain to its next snapshot."""
-
-Checksum = Callable[[Any, Any], int | None]
-
-
-@attrs.define
-class StreamState:
-    """What the pipeline keeps of one stream.
-
-    Args:
-        channel: what its ids let us check.
-        take: continuity of this stream; False for what is known already.
-        candles: built from it, when it is a stream of trades.
-        book: kept from it, when it is a sequenced book.
-        sources: connections that carry it now.
-        raw: whether the venue's text is stored.
-        last: the newest event that was accepted.
-        told_from, told_to: ids of trades that were given out live only, because
-            nothing could be stored; when they are found again, that is no news.
-    """
-
-    subscription: Subscription
-    channel: Channel
-    take: Callable[[Any, int, list[Record]], bool]
-    candles: CandleAggregator | None = None
-    book: LocalBook | None = None
-    sources: set[int] = attrs.field(factory=set)
-    raw: bool = False
-    sampled_ns: int = 0
-    received: int = 0
-    accepted: int = 0
-    last: MarketDataPoint | None = None
-    told_from: int = 0
-    told_to: int = -1
-
-
-@attrs.define
-class Output:
-    """What one run of the pipeline gives.
-
-    Args:
-        journal: records for durable sinks, facts before what they are about.
-        live: events for callbacks and live sinks.
-        broken_books: streams whose books have just become invalid.
-    """
-
-    journal: list[Record] = attrs.field(factory=list)
-    live: list[MarketDataPoint] = attrs.field(factory=list)
-    broken_books: list[Subscription] = attrs.field(factory=list)
 
 
 class Pipeline:
@@ -113,16 +66,20 @@ class Pipeline:
         self.ledger = ledger
         self.streams: dict[Subscription, StreamState] = {}
         self.saved_candles: dict[Subscription, bytes] = {}
-        self.later: list[Trade | Candle] = []
-        self.wanted_elsewhere: Callable[[Subscription], bool] = lambda _: False
+        self.later: dict[Subscription, list[Trade | Candle]] = {}
+        self.cause_of_drop: Callable[[Subscription], str] = lambda _: ""
         self.failures = 0
         self.unknown = 0
         self.shedding = False
-        self.shed = 0
-        self._book_sample_ns = book_sample_ns
-        self._book_depth = book_depth
+        self._shed = 0
         self._candle_settings = candle_settings or CandleSettings()
-        self._book_settings = book_settings or BookSettings()
+        self._desk = BookDesk(
+            ledger,
+            _raw_message,
+            sample_ns=book_sample_ns,
+            depth=book_depth,
+            settings=book_settings or BookSettings(),
+        )
         self._now_ns = 0
         self._out = Output()
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -130,8 +87,9 @@ class Pipeline:
             Ticker: self._event,
             Balance: self._event,
             Candle: self._event,
-            BookSnapshot: self._book_snapshot,
-            BookDelta: self._book_delta,
+            BookSnapshot: self._book_event,
+            BookDelta: self._book_event,
+            Sourced: self._sourced,
             StreamOpened: self._opened,
             StreamLost: self._lost,
             StreamDropped: self._dropped,
@@ -168,7 +126,7 @@ class Pipeline:
             else:
                 state.candles.add_timeframes(timeframes)
         if channel.continuity is Continuity.SEQUENCED and state.book is None:
-            state.book = LocalBook(subscription, checksum, self._book_settings)
+            state.book = self._desk.new_book(state, checksum)
         return state
 
     def _restore_candles(
@@ -177,7 +135,30 @@ class Pipeline:
         saved = self.saved_candles.pop(subscription, None)
         if saved is not None:
             candles.restore(saved)
-        candles.refold(self.later)
+        candles.refold(self.later.pop(subscription, ()))
+
+    @property
+    def shed(self) -> int:
+        """Events that were given out live only, because nothing could be stored."""
+        return self._shed + self._desk.shed
+
+    @property
+    def keeps_time(self) -> bool:
+        """True when ``advance`` is needed often, though nothing comes.
+
+        Silence ends bars, and a book may have to be asked for again.
+        """
+        return self.shedding or any(
+            state.candles is not None
+            or (state.book is not None and not state.book.valid)
+            for state in self.streams.values()
+        )
+
+    def quiet(self, subscription: Subscription, last_id: int, until_ns: int) -> None:
+        """Up to then the venue has no trade of this stream after *last_id*."""
+        state = self.streams.get(subscription)
+        if state is not None and state.candles is not None:
+            state.candles.quiet(last_id, until_ns)
 
     def refuse(self, full: bool, now_ns: int) -> None:
         """Take no event while *full*: what is taken must be stored.
@@ -202,6 +183,7 @@ class Pipeline:
         # hot path
         self._now_ns = now_ns
         self._out = out = Output()
+        self._desk.begin(out, now_ns, self.shedding)
         handlers = self._handlers
         for item in items:
             handler = handlers.get(type(item))
@@ -300,7 +282,7 @@ class Pipeline:
         Nothing is known here of what is missing, so one that comes out of order
         counts as told.
         """
-        self.shed += 1
+        self._shed += 1
         self.ledger.shed(trade.stream, self._now_ns)
         if state.channel.continuity is not Continuity.NONE:
             high_water = self.ledger.high_water(trade.stream)
@@ -318,11 +300,9 @@ class Pipeline:
             self.unknown += 1
             return
         state.received += 1
-        if len(state.sources) > 1 and _is_repeat(event, state.last):
-            return
         out = self._out
         if self.shedding:
-            self.shed += 1
+            self._shed += 1
             self.ledger.shed(event.stream, self._now_ns)
             out.live.append(event)
             return
@@ -335,119 +315,81 @@ class Pipeline:
         if state.raw and event.raw is not None:
             out.journal.append(_raw_message(event))
 
-    def _book_snapshot(self, event: BookSnapshot) -> None:
-        state = self._accept_book(event)
-        if state is None:
-            return
-        if state.book is not None:
-            self._check_book(state, state.book, event)
-        elif (
-            self._keep_book(state, event)
-            and event.received_ns - state.sampled_ns >= self._book_sample_ns
-        ):
-            state.sampled_ns = event.received_ns
-            self._out.journal.append(event)
-
-    def _book_delta(self, event: BookDelta) -> None:
-        state = self._accept_book(event)
-        if state is None:
-            return
-        if state.book is not None:
-            self._check_book(state, state.book, event)
-        else:
-            self._keep_book(state, event)
-
-    def _accept_book(self, event: BookSnapshot | BookDelta) -> StreamState | None:
+    def _book_event(self, event: BookEvent) -> None:
         state = self.streams.get(event.stream)
         if state is None:
             self.unknown += 1
-            return None
-        state.received += 1
-        several = len(state.sources) > 1 and state.book is None
-        if several and _is_repeat(event, state.last):
-            return None
-        state.last = event
-        if state.raw and event.raw is not None and not self.shedding:
-            self._out.journal.append(_raw_message(event))
-        return state
+        else:
+            self._desk.take(state, event)
 
-    def _keep_book(self, state: StreamState, event: BookSnapshot | BookDelta) -> bool:
-        """Give *event* out; True when the journal may have what follows from it."""
-        out = self._out
-        out.live.append(event)
-        if self.shedding:
-            self.shed += 1
-            self.ledger.shed(event.stream, self._now_ns)
-            return False
-        if not state.take(event, self._now_ns, out.journal):
-            return False
-        state.accepted += 1
-        return True
-
-    def _check_book(
-        self, state: StreamState, book: LocalBook, event: BookSnapshot | BookDelta
-    ) -> None:
-        """Bring the book forward; only what a valid book has is given out.
-
-        So consumers see a snapshot, then changes without a break; after a break
-        nothing, until the next snapshot. What is not given out is in a gap.
-        """
-        change = book.apply(event)
-        if change is BookChange.BROKEN:
-            self.ledger.lost(state.subscription, SEQUENCE, self._now_ns)
-            self._out.broken_books.append(state.subscription)
-        if not book.valid:
-            if self._book_settings.fold_unproven:
-                self._out.live.append(event)
-            return
-        if change is BookChange.IGNORED:
-            return
-        kept = self._keep_book(state, event)
-        if change is BookChange.SNAPSHOT:
-            for delta in book.take_spliced():
-                self._keep_book(state, delta)
-        if (
-            kept
-            and book.usable
-            and self._now_ns - state.sampled_ns >= self._book_sample_ns
-        ):
-            state.sampled_ns = self._now_ns
-            self._out.journal.append(book.to_snapshot(self._book_depth))
+    def _sourced(self, item: Sourced) -> None:
+        """An event of a stream that several connections carry: first in wins."""
+        event: Any = item.event
+        state = self.streams.get(event.stream)
+        if state is None:
+            self.unknown += 1
+        elif state.book is not None:
+            self._desk.take(state, event, item.connection)
+        else:
+            repeats = state.repeats
+            if repeats is None:
+                repeats = state.repeats = Repeats(state.last)
+            if repeats.is_repeat(event, item.connection):
+                state.received += 1
+            else:
+                self._handlers[type(event)](event)
 
     def _opened(self, mark: StreamOpened) -> None:
         state = self.streams.get(mark.subscription)
         if state is not None:
             state.sources.add(mark.connection)
             self.ledger.opened(mark.subscription, mark.at_ns)
+            self._desk.opened(state, mark.connection)
             if state.candles is not None and not self.shedding:
                 state.candles.live(mark.at_ns)
 
     def _lost(self, mark: StreamLost) -> None:
         state = self.streams.get(mark.subscription)
-        if state is None:
-            return
-        state.sources.discard(mark.connection)
-        if not state.sources:
-            self.ledger.lost(mark.subscription, mark.cause, mark.at_ns)
-            if state.candles is not None:
-                state.candles.not_live()
-            if state.book is not None:
-                state.book.invalidate(mark.cause)
+        if state is not None:
+            self._leave(state, (mark.connection,), mark.cause, mark.at_ns)
 
     def _dropped(self, mark: StreamDropped) -> None:
         state = self.streams.get(mark.subscription)
         if state is None:
             return
-        state.sources.difference_update(mark.connections)
+        wanted = self.cause_of_drop(mark.subscription)
+        cause = wanted or "dropped"
+        self._leave(state, mark.connections, cause, mark.at_ns)
         if state.sources:
             # Another collector's connection carries it on.
             return
-        if state.book is not None:
-            state.book.invalidate("not subscribed")
-        if self.wanted_elsewhere(mark.subscription):
-            self.ledger.lost(mark.subscription, "disconnect", mark.at_ns)
-        else:
+        self._lose(state, cause, mark.at_ns)
+        if not wanted:
             self.ledger.dropped(mark.subscription, mark.at_ns, self._out.journal)
+        self._out.ended = True
+
+    def _leave(
+        self, state: StreamState, connections: Collection[int], cause: str, at_ns: int
+    ) -> None:
+        """Some *connections* carry a stream no more."""
+        for connection in connections:
+            if connection not in state.sources:
+                continue
+            state.sources.remove(connection)
+            if state.repeats is not None:
+                state.repeats.forget(connection)
+            if state.book is not None:
+                self._desk.gone(state, connection, cause, at_ns)
+        if not state.sources:
+            self._lose(state, cause, at_ns)
+
+    def _lose(self, state: StreamState, cause: str, at_ns: int) -> None:
+        """Nothing carries a stream any more."""
+        self.ledger.lost(state.subscription, cause, at_ns)
+        if state.candles is not None:
+            state.candles.not_live()
+        if state.book is not None:
+            state.book.invalidate(cause)
 
     def _failed(self, item: Item) -> None:
         """Count and log an item that raised; what is known of it is a gap."""
@@ -485,7 +427,7 @@ class Pipeline:
 
     def _raw(self, mark: RawMessage) -> None:
         if self.shedding:
-            self.shed += 1
+            self._shed += 1
         else:
             self._out.journal.append(mark)
 
@@ -499,18 +441,9 @@ class Pipeline:
             )
         self._out.live.append(item)
         if self.shedding:
-            self.shed += 1
+            self._shed += 1
         else:
             self._out.journal.append(item)
-
-
-def _is_repeat(event: Any, last: Any) -> bool:
-    """Whether *event* came over another connection already; *last* is the newest."""
-    if last is None or type(event) is not type(last):
-        return False
-    if event.exchange_ns != last.exchange_ns:
-        return bool(event.exchange_ns < last.exchange_ns)
-    return bool(attrs.evolve(event, received_ns=last.received_ns) == last)
 
 
 def _raw_message(event: Any) -> RawMessage:

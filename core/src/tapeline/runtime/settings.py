@@ -25,6 +25,7 @@ class FeedSettings:
         timeframes: of those candles.
         venue_timeframes: candle channels of the venue to store as well.
         store_raw: keep the venue's own text of every message.
+        restart_limit: restarts an hour after faults that are not the transport's.
     """
 
     name: str
@@ -36,6 +37,7 @@ class FeedSettings:
     timeframes: Sequence[str] = ()
     venue_timeframes: Sequence[str] = ()
     store_raw: bool = False
+    restart_limit: int = 5
 
 
 @attrs.frozen
@@ -69,6 +71,8 @@ class EngineSettings:
         stop_timeout_s: how long sinks may flush at the end.
         heal_timeout_s: how long open gaps may still be filled at the end.
         max_silence_s: longest silence of a stream that is never asked about.
+        candle_grace_s: how long after its end a bar waits for trades.
+        empty_candles: give out a flat bar where it is known that nobody traded.
     """
 
     data_dir: Path | None = None
@@ -82,3 +86,5 @@ class EngineSettings:
     heal_timeout_s: float = 3.0
     max_silence_s: float = 300.0
     reconnect_delay_s: float = 5.0
+    candle_grace_s: float = 2.0
+    empty_candles: bool = False

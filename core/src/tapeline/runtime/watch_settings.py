@@ -11,6 +11,7 @@ class WatchSettings:
 
     Args:
         look_s, longest_nap_s: bounds of the time between two looks.
+        longest_rest_s: longest time without a look while nothing comes at all.
         first_data_s: how long after its ack a stream without history may be silent.
         ceiling_s: longest silence that is never asked about.
         probe_s: bound of one probe, with the retries of the client.
@@ -25,6 +26,7 @@ class WatchSettings:
 
     look_s: float = 0.25
     longest_nap_s: float = 2.0
+    longest_rest_s: float = 60.0
     first_data_s: float = 10.0
     ceiling_s: float = 300.0
     probe_s: float = 3.0

@@ -34,6 +34,12 @@ class Watched(Protocol):
     def subscriptions(self) -> list[SubscriptionStatus]:
         """How each wanted stream is."""
 
+    def subscription(self, subscription: Subscription) -> SubscriptionStatus | None:
+        """How one wanted stream is; None when it is not wanted."""
+
+    def activity(self) -> object:
+        """Something that changes with every frame, and with every socket's state."""
+
     def resubscribe(self, subscription: Subscription) -> None:
         """End one stream and ask for it anew."""
 
@@ -55,6 +61,7 @@ class _Stream:
         stalled_ns: when it stalled last.
         act_at_ns: nothing is done about a stall before.
         askable: whether a probe can tell anything; without one, silence says nothing.
+        suspect_ns: when it became suspect last.
     """
 
     silence: Silence
@@ -71,6 +78,7 @@ class _Stream:
     stalled_ns: int = -_NEVER
     act_at_ns: int = 0
     askable: bool = True
+    suspect_ns: int = 0
 
 
 class Watcher:
@@ -80,6 +88,8 @@ class Watcher:
         known: what the pipeline has of a stream.
         instrument: what the venue last said of a stream's instrument.
         refresh: asks the venue for its instruments anew, when that is due.
+        quiet: told the id of the newest trade that the venue has of a stream, and until
+            when, by the venue's clock, there was no other.
     """
 
     def __init__(
@@ -91,6 +101,7 @@ class Watcher:
         known: Callable[[Subscription], Known],
         instrument: Callable[[Subscription], Instrument | None],
         refresh: Callable[[], None],
+        quiet: Callable[[Subscription, int, int], None] | None = None,
         settings: WatchSettings | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -103,17 +114,26 @@ class Watcher:
         self._known = known
         self._instrument = instrument
         self._refresh = refresh
+        self._quiet = quiet
         self._settings = settings or WatchSettings()
         self._logger = logger or logging.getLogger("tapeline.watch")
         self._streams: dict[Subscription, _Stream] = {}
         self._asked_ns: list[int] = []
         self._spared_until_ns: dict[int, int] = {}
         self._nap_s = self._settings.look_s
+        self._due_ns = 0
 
     def verdict(self, subscription: Subscription) -> State | None:
         """What was found of a stream; None when the link's state stands."""
         stream = self._streams.get(subscription)
         return None if stream is None else stream.verdict
+
+    def suspect_s(self, subscription: Subscription) -> float:
+        """Seconds for which a silent stream could not be judged; else 0."""
+        stream = self._streams.get(subscription)
+        if stream is None or stream.verdict is not State.SUSPECT:
+            return 0.0
+        return (self._clock.monotonic_ns() - stream.suspect_ns) / 1e9
 
     async def run(self) -> None:
         """Look, and ask about what is silent, until cancelled."""
@@ -125,7 +145,16 @@ class Watcher:
                     for subscription in suspects:
                         if self._may_ask():
                             tasks.start_soon(self._examine, subscription)
+            await self._nap()
+
+    async def _nap(self) -> None:
+        """Rest until the next look: as long as nothing comes and nothing is due."""
+        before = self._link.activity()
+        while True:
             await self._clock.sleep(self._nap_s)
+            due = self._clock.monotonic_ns() >= self._due_ns
+            if due or self._link.activity() != before:
+                return
 
     def look(self) -> list[Subscription]:
         """Take in how the streams are; those to ask about, liveliest first."""
@@ -134,6 +163,7 @@ class Watcher:
         for subscription in [one for one in self._streams if one not in present]:
             del self._streams[subscription]
         self._nap_s = self._settings.longest_nap_s
+        self._due_ns = now_ns + int(self._settings.longest_rest_s * 1e9)
         suspects: list[tuple[float, Subscription]] = []
         for subscription, status in present.items():
             stream = self._streams.get(subscription)
@@ -180,10 +210,17 @@ class Watcher:
         if silent_s < limit_s:
             soon_s = max(self._settings.look_s, limit_s - silent_s)
             self._nap_s = min(self._nap_s, soon_s)
+            self._due_ns = min(self._due_ns, now_ns + int(soon_s * 1e9))
             return None
         if stream.verdict is None:
             stream.verdict = State.SUSPECT
-        return limit_s if now_ns >= stream.ask_at_ns else None
+            stream.suspect_ns = now_ns
+        if now_ns < stream.ask_at_ns:
+            self._due_ns = min(self._due_ns, stream.ask_at_ns)
+            return None
+        # Not all that are due may be asked at once.
+        self._due_ns = now_ns
+        return limit_s
 
     def _spoke(self, stream: _Stream, before_ns: int | None, now_ns: int) -> None:
         settings = self._settings
@@ -223,6 +260,7 @@ class Watcher:
         if stream is None or fetch is None:
             return
         events = stream.events
+        asked_ns = self._rest.now().venue_ns
         self.statistics.probes += 1
         try:
             response = await self._rest.fetch(
@@ -235,6 +273,7 @@ class Watcher:
         if not self._has_newer(subscription, stream, newest_id, newest_ns):
             if self._still_silent(subscription, stream, events):
                 self._found_quiet(subscription, stream)
+                self._tell_quiet(subscription, newest_id, asked_ns)
             return
         # What happened just now may be on its way to us.
         age_s = self._settings.confirm_s
@@ -293,9 +332,11 @@ class Watcher:
         self, subscription: Subscription, stream: _Stream, events: int
     ) -> bool:
         """Whether nothing came, and nothing else happened, while we asked."""
-        self.look()
-        now = self._streams.get(subscription)
-        return now is stream and stream.events == events and stream.since_ns is not None
+        status = self._link.subscription(subscription)
+        if status is None or self._streams.get(subscription) is not stream:
+            return False
+        self._look_at(stream, status, self._clock.monotonic_ns())
+        return stream.events == events and stream.since_ns is not None
 
     # -- what was found -----------------------------------------------------------
 
@@ -315,6 +356,20 @@ class Watcher:
         self._pause(stream)
         self._refresh()
         self._judge_instrument(subscription, stream)
+
+    def _tell_quiet(
+        self, subscription: Subscription, newest_id: int | None, asked_ns: int
+    ) -> None:
+        """Say that nobody traded, if the venue's newest trade is ours, too."""
+        if (
+            self._quiet is not None
+            and subscription.data_type == DataType.TRADE
+            and newest_id is not None
+            and newest_id == self._known(subscription).last_id
+        ):
+            # A trade of the last moment may not be in the answer yet.
+            margin_ns = int(self._settings.confirm_s * 1e9)
+            self._quiet(subscription, newest_id, asked_ns - margin_ns)
 
     def _judge_instrument(self, subscription: Subscription, stream: _Stream) -> None:
         instrument = self._instrument(subscription)

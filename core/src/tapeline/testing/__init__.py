@@ -1,7 +1,8 @@
 """Public fakes: a seeded market, simulators' base, virtual time, memory transports."""
 
 from tapeline.testing.executor import InlineExecutor
-from tapeline.testing.faults import Fault, FaultRun, load_faults, parse_faults
+from tapeline.testing.fault_scripts import load_faults, parse_faults
+from tapeline.testing.faults import Fault, FaultRun
 from tapeline.testing.instruments import (
     DEFAULT_INSTRUMENTS,
     SimInstrument,
@@ -11,6 +12,7 @@ from tapeline.testing.instruments import (
 from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
 from tapeline.testing.loopback import LoopbackServer
 from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
+from tapeline.testing.oracle import CAUSES, Verdict, judge
 from tapeline.testing.police import Limit, LimitsPolice
 from tapeline.testing.scripted_http import ScriptedHttp
 from tapeline.testing.simulator import (
@@ -20,6 +22,8 @@ from tapeline.testing.simulator import (
     SimConnection,
     SimulatorBase,
 )
+from tapeline.testing.sinks import MemoryDatabase, MemorySink, MemorySinkAdapter
+from tapeline.testing.tcp_proxy import TcpProxy
 from tapeline.testing.timers import Timers
 from tapeline.testing.tiny_adapter import (
     TINY_BASE,
@@ -36,8 +40,10 @@ from tapeline.testing.virtual_time import (
     VirtualTimeLoop,
     run_virtual,
 )
+from tapeline.testing.wires import MemoryWire
 
 __all__ = [
+    "CAUSES",
     "DEFAULT_INSTRUMENTS",
     "START_NS",
     "TINY_BASE",
@@ -56,13 +62,18 @@ __all__ = [
     "LimitsPolice",
     "LoopbackServer",
     "Market",
+    "MemoryDatabase",
     "MemoryNetwork",
+    "MemorySink",
+    "MemorySinkAdapter",
     "MemorySocket",
     "MemoryVenue",
+    "MemoryWire",
     "ScriptedHttp",
     "SimConnection",
     "SimInstrument",
     "SimulatorBase",
+    "TcpProxy",
     "Timers",
     "TinyAdapter",
     "TinyConfig",
@@ -70,9 +81,11 @@ __all__ = [
     "TinySession",
     "TinySocket",
     "TinyVenue",
+    "Verdict",
     "VirtualClock",
     "VirtualDeadlock",
     "VirtualTimeLoop",
+    "judge",
     "linear_swap",
     "load_faults",
     "parse_faults",

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import random
-import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
 
 import attrs
 
-from tapeline.errors import ConfigError, UsageError, did_you_mean, one_of
+from tapeline.errors import ConfigError, did_you_mean, one_of
 
 FRAME = "frame"
 WINDOW = "window"
@@ -32,6 +28,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "refuse": WINDOW,
         "rest-status": WINDOW,
         "stale": WINDOW,
+        "wrong-page": WINDOW,
+        "cut": WINDOW,
         # Happen at moments.
         "close": MOMENT,
         "abort": MOMENT,
@@ -58,11 +56,6 @@ MALFORMED = (
 )
 """Frames that a ``malformed`` fault without a body sends in turn."""
 
-_TEXTS = frozenset(
-    {"kind", "channel", "symbol", "market", "target", "reason", "body", "path"}
-)
-_WHOLE = frozenset({"code", "status"})
-
 
 @attrs.frozen(kw_only=True)
 class Fault:
@@ -82,7 +75,10 @@ class Fault:
         status: of the HTTP answer.
         body: of the HTTP answer, or the malformed frame.
         path: beginning of the REST paths met; empty meets all.
+        retry_after_s: of the HTTP answer; asking again before it has passed is a
+            violation. None sends no such header.
         lag_s: how old a ``stale`` answer is.
+        after_bytes: a ``cut`` tears a connection somewhere in its first so many.
         deadline_s: how long after its notice the venue closes.
     """
 
@@ -101,7 +97,9 @@ class Fault:
     status: int = 503
     body: str = ""
     path: str = ""
+    retry_after_s: float | None = None
     lag_s: float = 2.0
+    after_bytes: int = 20_000
     deadline_s: float = 60.0
 
     def problems(self) -> Sequence[str]:
@@ -112,7 +110,7 @@ class Fault:
                 f"expected a kind out of {one_of(KINDS)}, found {self.kind!r}"
                 f"{did_you_mean(self.kind, KINDS)}"
             )
-        for name in ("at_s", "for_s", "lag_s", "deadline_s"):
+        for name in ("at_s", "for_s", "lag_s", "deadline_s", "retry_after_s"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 found.append(f"expected {name} of 0 or more seconds, found {value}")
@@ -137,6 +135,8 @@ class Fault:
                 f"expected a close code that can be sent, found {self.code}; "
                 "use kind 'abort' to end a connection without one"
             )
+        if self.after_bytes < 1:
+            found.append(f"expected after_bytes of 1 or more, found {self.after_bytes}")
         if not 100 <= self.status <= 599:
             found.append(f"expected an HTTP status, found {self.status}")
         return found
@@ -243,18 +243,23 @@ class FaultRun:
                 return fault
         return None
 
-    def rest(self, path: str, now_ns: int) -> Fault | None:
-        """The ``rest-status`` fault that meets a request for *path*."""
+    def rest(self, kind: str, path: str, now_ns: int) -> Fault | None:
+        """The first fault of *kind* that meets a request for *path*."""
         for fault in self._windows:
             if (
-                fault.kind == "rest-status"
+                fault.kind == kind
                 and self._holds(fault, now_ns)
                 and path.startswith(fault.path)
                 and (fault.probability >= 1 or self.random.random() < fault.probability)
             ):
-                self.applied["rest-status"] += 1
+                self.applied[kind] += 1
                 return fault
         return None
+
+    def cut_after(self, now_ns: int) -> int | None:
+        """Bytes after which a connection that opens now is torn; None for never."""
+        fault = self.active("cut", now_ns)
+        return None if fault is None else self.random.randint(1, fault.after_bytes)
 
     def shape(
         self, conn: int, channel: str, symbol: str, frame: str, now_ns: int
@@ -291,93 +296,3 @@ class FaultRun:
         """Drop what is held for a connection that is gone."""
         for key in [key for key in self._held if key[0] == conn]:
             del self._held[key]
-
-
-def parse_faults(document: object, source: str = "") -> Sequence[Fault]:
-    """The faults in a decoded document: a list, or a table with key ``faults``.
-
-    Raises:
-        ConfigError: with a sentence for every problem.
-    """
-    if isinstance(document, Mapping):
-        extra = sorted(set(document) - {"faults"})
-        if extra:
-            raise ConfigError(
-                [(str(key), "expected only the key 'faults'") for key in extra], source
-            )
-        document = document.get("faults")
-    if not isinstance(document, list):
-        raise ConfigError(
-            [("faults", "expected a list of faults, each a table with a kind")], source
-        )
-    known = [field.name for field in attrs.fields(Fault)]
-    problems: list[tuple[str, str]] = []
-    faults: list[Fault] = []
-    for index, entry in enumerate(document):
-        where = f"faults[{index}]"
-        if not isinstance(entry, Mapping) or "kind" not in entry:
-            problems.append((where, "expected a table with the key 'kind'"))
-            continue
-        for key, value in entry.items():
-            if key not in known:
-                hint = did_you_mean(str(key), known)
-                problems.append(
-                    (
-                        f"{where}.{key}",
-                        f"expected a key of a fault, found {key!r}{hint}",
-                    )
-                )
-            elif not _fits(key, value):
-                problems.append(
-                    (f"{where}.{key}", f"expected {_shown(key)}, found {value!r}")
-                )
-        if any(path.startswith(where + ".") for path, _ in problems):
-            continue
-        fault = Fault(**{str(key): value for key, value in entry.items()})
-        problems += [(where, text) for text in fault.problems()]
-        faults.append(fault)
-    if problems:
-        raise ConfigError(problems, source)
-    return faults
-
-
-def _fits(key: str, value: object) -> bool:
-    if key in _TEXTS:
-        return isinstance(value, str)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return isinstance(value, int) if key in _WHOLE else math.isfinite(value)
-
-
-def _shown(key: str) -> str:
-    if key.endswith("_s"):
-        return "a number of seconds"
-    if key in _TEXTS:
-        return "a text"
-    return "a whole number" if key in _WHOLE else "a number"
-
-
-def load_faults(path: str | Path) -> Sequence[Fault]:
-    """The fault script in a JSON or TOML file.
-
-    Raises:
-        UsageError: the file cannot be read, or is neither JSON nor TOML.
-        ConfigError: with a sentence for every problem in it.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        shown = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise UsageError(
-            f"expected a readable fault script, found {path} ({shown}); "
-            "give the path of a JSON or TOML file"
-        ) from error
-    try:
-        document: object = (
-            tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-        )
-    except ValueError as error:
-        kind = "TOML" if path.suffix == ".toml" else "JSON"
-        raise UsageError(f"expected {kind} in {path}, found: {error}") from error
-    return parse_faults(document, str(path))

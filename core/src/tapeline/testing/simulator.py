@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -22,6 +23,10 @@ from tapeline.testing.market import Execution, Market
 from tapeline.testing.police import Limit, LimitsPolice
 from tapeline.testing.timers import Timers
 
+Levels = Sequence[Sequence[str]]
+"""Price and size of each level, as the venue writes them."""
+
+_ON_THE_WAY_NS = 100_000_000
 _ONE_ADDRESS = "ip"
 """All clients of a simulator share one address, as behind one router."""
 
@@ -34,6 +39,7 @@ class SimConnection:
         silent: half-open: nothing is sent or answered any more.
         muted: ``(channel, symbol)`` pairs that were acked and never flow.
         last_ns: when the last frame passed, in either direction.
+        bytes_left: that still pass before it is torn; None for no limit.
     """
 
     id: int
@@ -41,6 +47,7 @@ class SimConnection:
     opened_ns: int
     last_ns: int
     silent: bool = False
+    bytes_left: int | None = None
     muted: set[tuple[str, str]] = attrs.field(factory=set)
 
 
@@ -119,6 +126,8 @@ class SimulatorBase(ABC):
         self.faults = FaultRun(self._script, self.seed, market.now_ns)
         self._begun = False
         self._outputs: list[SimOutput] = []
+        # REST path → from when until when it may not be asked for.
+        self._asked_away: dict[str, tuple[int, int]] = {}
 
     # What a venue adds.
 
@@ -160,6 +169,17 @@ class SimulatorBase(ABC):
         """A client's ping, answered already; for venues that count them."""
         return
 
+    def elsewhere(self, target: str) -> str:
+        """*target* asking for another page than it does; itself where it has none."""
+        return target
+
+    def book_now(self, market: str, symbol: str) -> tuple[int, Levels, Levels] | None:
+        """Last id, bids and asks of the book as subscribers of changes have it now.
+
+        Best first; None while changes are not sent, or wait to be.
+        """
+        return None
+
     # What transports call.
 
     def open(
@@ -173,6 +193,7 @@ class SimulatorBase(ABC):
         if fault is not None:
             return SimRefusal(fault.status, fault.body)
         connection = SimConnection(conn, path, now_ns, now_ns)
+        connection.bytes_left = self.faults.cut_after(now_ns)
         refusal = self.accept(connection, headers, now_ns)
         if refusal is None:
             self.connections[conn] = connection
@@ -211,14 +232,26 @@ class SimulatorBase(ABC):
     ) -> SimResponse:
         """Answer a REST request for *target* (path and query)."""
         self.advance(now_ns)
-        fault = self.faults.rest(target, now_ns)
+        path = target.partition("?")[0]
+        since_ns, until_ns = self._asked_away.get(path, (0, 0))
+        if since_ns <= now_ns < until_ns:
+            self.police.note("retry-after")
+        fault = self.faults.rest("rest-status", target, now_ns)
         if fault is not None:
-            html = fault.body.lstrip().startswith("<")
-            kind = "text/html" if html else "application/json"
-            return SimResponse(
-                fault.status, fault.body.encode(), {"content-type": kind}
-            )
+            return self._fail(fault, path, now_ns)
+        if self.faults.rest("wrong-page", target, now_ns) is not None:
+            target = self.elsewhere(target)
         return self.answer(method, target, headers, now_ns)
+
+    def _fail(self, fault: Fault, path: str, now_ns: int) -> SimResponse:
+        html = fault.body.lstrip().startswith("<")
+        sent = {"content-type": "text/html" if html else "application/json"}
+        if fault.retry_after_s is not None:
+            sent["retry-after"] = str(math.ceil(fault.retry_after_s))
+            # What was on its way already is not held against the client.
+            wait_ns = int(fault.retry_after_s * 1e9)
+            self._asked_away[path] = (now_ns + _ON_THE_WAY_NS, now_ns + wait_ns)
+        return SimResponse(fault.status, fault.body.encode(), sent)
 
     def advance(self, now_ns: int) -> None:
         """Let market, timers and faults run up to *now_ns*, in time order."""
@@ -263,8 +296,7 @@ class SimulatorBase(ABC):
     def send(self, connection: SimConnection, frame: str, now_ns: int) -> None:
         """Send a control frame: an ack, an error, a pong."""
         if not connection.silent:
-            connection.last_ns = now_ns
-            self._outputs.append(SimFrame(connection.id, frame))
+            self._write(connection, frame, now_ns)
 
     def push(
         self,
@@ -280,12 +312,22 @@ class SimulatorBase(ABC):
         if connection.muted and (channel, symbol) in connection.muted:
             return
         if not self.faults.shapes_frames:
-            connection.last_ns = now_ns
-            self._outputs.append(SimFrame(connection.id, frame))
+            self._write(connection, frame, now_ns)
             return
         for shaped in self.faults.shape(connection.id, channel, symbol, frame, now_ns):
-            connection.last_ns = now_ns
-            self._outputs.append(SimFrame(connection.id, shaped))
+            self._write(connection, shaped, now_ns)
+
+    def _write(self, connection: SimConnection, frame: str, now_ns: int) -> None:
+        left = connection.bytes_left
+        if left is not None:
+            connection.bytes_left = left = left - len(frame)
+            if left <= 0:
+                # The frame in which the wire was cut never arrives.
+                connection.silent = True
+                self.timers.at(now_ns, lambda _: self.close(connection, None))
+                return
+        connection.last_ns = now_ns
+        self._outputs.append(SimFrame(connection.id, frame))
 
     def ping(self, connection: SimConnection, payload: str) -> None:
         """Send a ping frame; its pong comes to ``on_pong``."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import anyio
 
 from tapeline.clock import Clock, Now, SystemClock
 from tapeline.errors import SinkRejected, SinkUnavailable
+from tapeline.hookspecs import SinkContext
 from tapeline.model import Batch, Coverage, Gap, Record, SinkHealth, Trade
 
 
@@ -22,6 +24,13 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.rows: dict[tuple[str, int, int], Record] = {}
         self.cursors: dict[str, int] = {}
+
+    def copy(self) -> MemoryDatabase:
+        """Everything as it is stored at this moment."""
+        copied = MemoryDatabase()
+        copied.rows.update(self.rows)
+        copied.cursors.update(self.cursors)
+        return copied
 
     def records(self) -> list[Record]:
         """Everything stored, in journal order."""
@@ -44,6 +53,44 @@ class MemoryDatabase:
     def coverage(self) -> list[Coverage]:
         """The coverage rows, in journal order."""
         return [record for record in self.records() if isinstance(record, Coverage)]
+
+
+class MemorySinkAdapter:
+    """A ``SinkAdapter`` whose sinks all store in one ``MemoryDatabase``.
+
+    Args:
+        database: a new one when None.
+        prepare: called with every sink that it makes, to set its knobs.
+
+    Attributes:
+        sinks: all that it has made, the newest last.
+    """
+
+    name: str = "memory"
+    config: type[Any] = dict
+    promise: str = "durable"
+    accepts: Sequence[str] | None = None
+    default: bool = False
+
+    def __init__(
+        self,
+        database: MemoryDatabase | None = None,
+        prepare: Callable[[MemorySink], None] | None = None,
+    ) -> None:
+        self.database = database or MemoryDatabase()
+        self.sinks: list[MemorySink] = []
+        self._prepare = prepare
+
+    def sink(self, config: Any, context: SinkContext) -> MemorySink:
+        """A new sink over the database."""
+        sink = MemorySink(self.database, clock=context.clock)
+        if self._prepare is not None:
+            self._prepare(sink)
+        self.sinks.append(sink)
+        return sink
+
+    def open_reader(self, url: str) -> None:
+        """Nothing has an address here."""
 
 
 class MemorySink:

@@ -102,12 +102,24 @@ class MemorySocket:
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close it; never waits for a venue that is silent."""
+        self._hang_up(code, reason)
+        await anyio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """Tear it down at once, without a close frame; safe twice."""
+        self._hang_up(None, "")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has ended it."""
+        return self._local_end is None and self._end is None
+
+    def _hang_up(self, code: int | None, reason: str) -> None:
         if self._local_end is None:
             self._local_end = SocketClosed(code, reason)
             self._frames.clear()
             self._news.set()
             self._venue.hang_up(self._conn)
-        await anyio.lowlevel.checkpoint()
 
     def _check_open(self) -> None:
         if self._local_end is not None:

@@ -22,6 +22,7 @@ from tapeline.transport.counters import Counters
 from tapeline.transport.dialog import Dialog
 from tapeline.transport.endings import DOWNTIME, Ending, recovery_of
 from tapeline.transport.keepalive import Heart, Pulse
+from tapeline.transport.rotation import rotation_ns
 from tapeline.transport.wiring import Wiring
 
 _LATE_NS = 10**9
@@ -43,6 +44,7 @@ class Connection:
             shared by all connections of one line.
         changed: called when the owner may have something to do.
         tell: told ``(kind, detail)`` of what observers should know.
+        other_rotates_ns: when another connection with the same streams is replaced.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Connection:
         unanswered: dict[Subscription, int],
         changed: Callable[[], None],
         tell: Callable[[str, str], None],
+        other_rotates_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
         self.number = number
         self.state = "dialing"
@@ -75,7 +78,8 @@ class Connection:
         self.dialog.table.want(wanted)
         self._scope = anyio.CancelScope()
         self._poked = anyio.Event()
-        self._rotate_at_ns: int | None = None
+        self.rotates_at_ns: int | None = None
+        self._other_rotates_ns = other_rotates_ns
 
     # -- what the owner calls --------------------------------------------------
 
@@ -202,8 +206,12 @@ class Connection:
         counters.reconnects += counters.opens > 1
         self.tell("connected", shown_url(dial.url))
         if dial.max_age_s is not None:
-            share = self._wiring.seams.random.uniform(0.90, 0.98)
-            self._rotate_at_ns = now_ns + int(dial.max_age_s * share * 1e9)
+            self.rotates_at_ns = rotation_ns(
+                now_ns,
+                dial.max_age_s,
+                self._wiring.seams.random,
+                self._other_rotates_ns(),
+            )
 
     def _lost(self) -> None:
         """Mark what ended, before anything of a next socket can be put."""
@@ -259,7 +267,7 @@ class Connection:
                 self.end(Ending(Recovery.RETRY, reason))
             if not self.dialog.ready and now_ns >= login_by_ns:
                 self.end(Ending(Recovery.BACK_OFF, "the login was not confirmed"))
-            if self._rotate_at_ns is not None and now_ns >= self._rotate_at_ns:
+            if self.rotates_at_ns is not None and now_ns >= self.rotates_at_ns:
                 self.replace("the socket gets too old")
             self.dialog.turn(now)
             now_ns = self._clock.monotonic_ns()

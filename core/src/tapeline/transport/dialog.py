@@ -36,6 +36,7 @@ from tapeline.transport.streams import Stream, StreamTable
 from tapeline.transport.wiring import BoundLike, Wiring
 
 _TICK_NS = 10**9
+_IDLE_TICK_NS = 5 * 10**9
 _GATHER_NS = 250 * 10**6
 _RESYNC_RETRY_NS = 5 * 10**9
 _NO_ANSWER = "no-answer"
@@ -85,6 +86,8 @@ class Dialog:
         self._clock = wiring.seams.clock
         self._wake_at_ns: int | None = None
         self._ticked_ns: int | None = None
+        self._calls = 0
+        self._ticked_at = (-1, -1)
         self._resync_at_ns: dict[Subscription, int] = {}
         self._fetches = SessionFetches(
             self._rest, settings.max_fetches, self._answered, self._fetch_failed
@@ -108,6 +111,7 @@ class Dialog:
             control,
             self._first_data,
             settings.max_errors_in_a_row,
+            number,
         )
 
     # -- the connection's turns ------------------------------------------------
@@ -128,6 +132,7 @@ class Dialog:
         self._fetches.tasks = None
         for stream in self.table:
             self._lose(stream, ending.cause)
+            self._inbox.carriers.closed(stream)
         return self.ask(self._session.closed, ending.code, ending.reason)
 
     def resync(self, subscription: Subscription) -> None:
@@ -170,13 +175,14 @@ class Dialog:
             self._ticked_ns = now.monotonic_ns
             self._wake_at_ns = None
             tick = self.ask(self._session.tick, now)
+            self._ticked_at = (self._calls, self._counters.frames)
             if tick is not None:
                 self._wake_at_ns = tick.wake_at_ns
                 self.act(tick.actions)
 
     def next_ns(self, now_ns: int) -> int:
         """When the next ``turn`` is due, if nothing happens before."""
-        soonest = now_ns + _TICK_NS
+        soonest = now_ns + (_IDLE_TICK_NS if self._idle else _TICK_NS)
         due = (self._tick_ns(), self.table.next_ns(now_ns))
         for at_ns in (*due, *self._resync_at_ns.values()):
             if at_ns is not None and at_ns < soonest:
@@ -185,6 +191,7 @@ class Dialog:
 
     def ask(self, hook: Callable[..., Value], *arguments: object) -> Value | None:
         """Call a hook of the session; None when it failed."""
+        self._calls += 1
         try:
             return hook(*arguments)
         except Exception as error:  # a bug of the adapter must not end the others
@@ -268,15 +275,24 @@ class Dialog:
         """When ``tick`` is due; None for at once."""
         if self._ticked_ns is None:
             return None
-        due_ns = self._ticked_ns + _TICK_NS
+        due_ns = self._ticked_ns + (_IDLE_TICK_NS if self._idle else _TICK_NS)
         if self._wake_at_ns is None:
             return due_ns
         return min(due_ns, self._wake_at_ns)
+
+    @property
+    def _idle(self) -> bool:
+        """Whether the session was told nothing since its last tick.
+
+        Then nothing can have changed in it, and what it waits for it has named.
+        """
+        return self._ticked_at == (self._calls, self._counters.frames)
 
     # -- streams ---------------------------------------------------------------
 
     def _open(self, stream: Stream) -> None:
         stream.opened = True
+        self._inbox.carriers.opened(stream)
         self._unanswered.pop(stream.subscription, None)
         mark = StreamOpened(stream.subscription, self._number, self._clock.wall_ns())
         self._inbox.put(mark)

@@ -14,6 +14,7 @@ from tapeline.model import (
     Rejected,
     Subscription,
 )
+from tapeline.transport.carriers import Carriers
 
 
 @attrs.frozen
@@ -52,8 +53,16 @@ class StreamDropped:
     connections: Collection[int] = ()
 
 
+@attrs.frozen(eq=False)
+class Sourced:
+    """An event of a stream that several connections carry, and which of them did."""
+
+    event: MarketDataPoint
+    connection: int
+
+
 Mark = StreamOpened | StreamLost | StreamDropped | Rejected | Malformed | RawMessage
-Item = MarketDataPoint | Mark
+Item = MarketDataPoint | Sourced | Mark
 
 
 class Inbox:
@@ -63,12 +72,13 @@ class Inbox:
     calls ``wake``. Bounded: a receive loop that finds ``full`` waits for ``room``.
     """
 
-    __slots__ = ("_event", "_room", "items", "max_items", "peak")
+    __slots__ = ("_event", "_room", "carriers", "items", "max_items", "peak")
 
     def __init__(self, max_items: int = 200_000) -> None:
         self.items: list[Item] = []
         self.max_items = max_items
         self.peak = 0
+        self.carriers = Carriers()
         self._event = anyio.Event()
         self._room = anyio.Event()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import anyio
 import anyio.abc
@@ -44,7 +44,8 @@ class Line:
     Args:
         number: of the line; stays the same over reconnects.
         next_connection: gives the number of a new connection.
-        tell: told ``(kind, detail)`` of what observers should know.
+        tell: told ``(kind, number, detail)`` of what observers should know.
+        copy: 1, or 2 for the second of two lines that carry the same streams.
     """
 
     def __init__(
@@ -54,8 +55,11 @@ class Line:
         route: Route,
         next_connection: Callable[[], int],
         tell: Callable[[str, int, str], None],
+        copy: int = 1,
     ) -> None:
         self.number = number
+        self.copy = copy
+        self.others: Sequence[Line] = ()
         self.route = route
         self.counters = Counters()
         self.attempts = 0
@@ -78,6 +82,7 @@ class Line:
         self._changed = anyio.Event()
         self._dial_at_ns: int | None = None
         self._replace_at_ns: int | None = None
+        self._waits_since_ns: int | None = None
 
     # -- what the link calls ---------------------------------------------------
 
@@ -99,10 +104,49 @@ class Line:
             ending = Ending(Recovery.RETRY, reason, cause, on_purpose=True)
             self._current.end(ending)
 
-    def resync(self, subscription: Subscription) -> None:
-        """Let the sessions start *subscription* afresh."""
-        for connection in self._connections():
-            connection.resync(subscription)
+    def replace(self, reason: str) -> None:
+        """Have the present connection replaced by another, with overlap."""
+        if self._current is not None:
+            self._current.replace(reason)
+
+    def resync(self, subscription: Subscription, connection: int | None = None) -> None:
+        """Let sessions start *subscription* afresh: all, or that of *connection*."""
+        for one in self._connections():
+            if connection is None or one.number == connection:
+                one.resync(subscription)
+
+    def stream(self, subscription: Subscription) -> Stream | None:
+        """*subscription* on the present connection; None while that is not open."""
+        current = self._current
+        if current is None or not current.open:
+            return None
+        return current.dialog.table.get(subscription)
+
+    @property
+    def connection(self) -> int | None:
+        """Number of the present connection; None between two."""
+        return None if self._current is None else self._current.number
+
+    @property
+    def closing(self) -> bool:
+        """True once it was closed for good."""
+        return self._closing
+
+    @property
+    def data_ns(self) -> int:
+        """When data came last on the present connection, monotonic; else 0."""
+        current = self._current
+        return 0 if current is None else current.dialog.receiver.data_ns or 0
+
+    @property
+    def rotates_at_ns(self) -> int | None:
+        """When the present connection is replaced, monotonic; None if never."""
+        return None if self._current is None else self._current.rotates_at_ns
+
+    @property
+    def replacing(self) -> bool:
+        """Whether a connection is about to take over from another."""
+        return self._replacement is not None
 
     def resubscribe(self, subscriptions: Collection[Subscription], cause: str) -> None:
         """End *subscriptions* and ask for them anew, on the same socket."""
@@ -171,9 +215,25 @@ class Line:
         elif current.replacement_reason is not None and (
             self._replace_at_ns is None or self._replace_at_ns <= now_ns
         ):
+            if self._must_wait(now_ns):
+                return
+            self._waits_since_ns = None
             self.counters.rotations += 1
             self._tell("replacing", self.number, current.replacement_reason)
             self._replacement = self._launch(tasks)
+
+    def _must_wait(self, now_ns: int) -> bool:
+        """Whether another line with the same streams is being replaced, and may be."""
+        if not any(line.replacing for line in self.others):
+            return False
+        if self._waits_since_ns is None:
+            self._waits_since_ns = now_ns
+        longest_ns = int(2 * self._wiring.settings.overlap_s * 1e9)
+        return now_ns - self._waits_since_ns < longest_ns
+
+    def _other_rotates_ns(self) -> int | None:
+        times = [line.rotates_at_ns for line in self.others]
+        return next((at_ns for at_ns in times if at_ns is not None), None)
 
     def _take_over(self, new: Connection, old: Connection, now_ns: int) -> None:
         """Let *new* go on alone once it has what *old* has, or had time for it."""
@@ -197,6 +257,7 @@ class Line:
                 self._unanswered,
                 self._changed_now,
                 self._tell_of,
+                self._other_rotates_ns,
             )
         except Exception as error:  # an adapter's bug; other lines must not see it
             self.last_error = f"no session could be made: {_words(error)}"
@@ -315,7 +376,7 @@ class Line:
             self.number,
             self.route.name,
             current.number if current is not None else None,
-            self._state(),
+            self.state,
             (now_ns - opened_ns) / 1e9 if opened_ns is not None else None,
             len(self._wanted),
             dial_in_s,
@@ -326,12 +387,17 @@ class Line:
             current.health() if current is not None and current.open else None,
             current.dialog.budgets.statistics(own=True) if current is not None else (),
             self.counters.as_dict(),
+            self.copy,
         )
 
     def subscriptions(self) -> list[SubscriptionStatus]:
         """How each wanted stream of this line is."""
         now_ns = self._clock.monotonic_ns()
         return [self._subscription(one, now_ns) for one in self._wanted]
+
+    def subscription(self, subscription: Subscription) -> SubscriptionStatus:
+        """How one wanted stream of this line is."""
+        return self._subscription(subscription, self._clock.monotonic_ns())
 
     def _subscription(
         self, subscription: Subscription, now_ns: int
@@ -358,7 +424,9 @@ class Line:
             f"{refusal.code} {refusal.reason}".strip() if refusal is not None else "",
         )
 
-    def _state(self) -> str:
+    @property
+    def state(self) -> str:
+        """As shown in status."""
         if self.failed:
             return "failed"
         if self._current is not None:

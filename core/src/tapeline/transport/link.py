@@ -16,12 +16,17 @@ from tapeline.hookspecs import ExchangeAdapter, Instruments
 from tapeline.logs import RateLimitedLog
 from tapeline.model import Instrument, Route, Subscription
 from tapeline.seams import Seams
+from tapeline.transport.bundle import Bundle
 from tapeline.transport.endings import STALL
 from tapeline.transport.inbox import Inbox, StreamDropped
-from tapeline.transport.line import Line
 from tapeline.transport.rest import RestClient
 from tapeline.transport.routes import RoutePacker
-from tapeline.transport.status import LinkChange, LinkStatus, SubscriptionStatus
+from tapeline.transport.status import (
+    LinkChange,
+    LinkPulse,
+    LinkStatus,
+    SubscriptionStatus,
+)
 from tapeline.transport.venue_time import VenueTime
 from tapeline.transport.wiring import Bind, LinkSettings, Wiring
 
@@ -84,7 +89,7 @@ class ExchangeLink:
         self._on_change = on_change
         self._logger = logger
         self._packer = RoutePacker()
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, Bundle] = {}
         self._numbers = itertools.count(1) if numbers is None else numbers
         self._tasks: anyio.abc.TaskGroup | None = None
         self._stopping = anyio.Event()
@@ -94,6 +99,7 @@ class ExchangeLink:
         # Of the requests that come before there is any socket.
         self._first_error = ""
         self._first_attempts = 0
+        self._turns = 0
 
     # -- what is wanted --------------------------------------------------------
 
@@ -132,11 +138,15 @@ class ExchangeLink:
         for subscription, connections in gone.items():
             self._inbox.put(StreamDropped(subscription, at_ns, connections))
 
-    def resync(self, subscription: Subscription) -> None:
-        """Let the session start *subscription* afresh: its book chain broke."""
+    def resync(self, subscription: Subscription, connection: int | None = None) -> None:
+        """Let sessions start *subscription* afresh: its book chain broke.
+
+        Args:
+            connection: the one whose session is meant; None for all.
+        """
         line = self._line_of(subscription)
         if line is not None:
-            line.resync(subscription)
+            line.resync(subscription, connection)
 
     def resubscribe(self, subscription: Subscription, cause: str = STALL) -> None:
         """End *subscription* and ask for it anew, leaving its neighbors alone."""
@@ -174,6 +184,15 @@ class ExchangeLink:
         line = self._lines.get(number)
         if line is not None:
             line.drop("dropped on request", cause)
+
+    def replace_sockets(
+        self, subscriptions: Collection[Subscription], reason: str
+    ) -> None:
+        """Have the sockets that carry *subscriptions* replaced, with overlap."""
+        packed = (self._packer.find(subscription) for subscription in subscriptions)
+        for number in {one.number for one in packed if one is not None}:
+            if number in self._lines:
+                self._lines[number].replace(reason)
 
     # -- running ---------------------------------------------------------------
 
@@ -230,20 +249,42 @@ class ExchangeLink:
         """How each wanted stream is; cheaper than the whole ``status``."""
         return [one for line in self._lines.values() for one in line.subscriptions()]
 
-    def status(self) -> LinkStatus:
-        """How the link, its sockets and its streams are; never the network."""
-        lines = list(self._lines.values())
-        sockets = [line.status() for line in lines]
-        failed = next((one.failed for one in sockets if one.failed), "")
-        worst = max(sockets, key=lambda one: one.attempts, default=None)
-        return LinkStatus(
-            self._adapter.name,
-            self.name,
-            self._state({one.state for one in sockets}),
+    def subscription(self, subscription: Subscription) -> SubscriptionStatus | None:
+        """How one wanted stream is; None when it is not wanted."""
+        line = self._line_of(subscription)
+        return None if line is None else line.subscription(subscription)
+
+    def activity(self) -> tuple[int, int]:
+        """Something that changes with every frame, and with every socket's state."""
+        lines = self._lines.values()
+        return sum(line.frames for line in lines), self._turns
+
+    def pulse(self) -> LinkPulse:
+        """The few figures of ``status`` that are cheap."""
+        lines = self._lines.values()
+        failed = next((line.failed for line in lines if line.failed), "")
+        worst = max(lines, key=lambda line: line.attempts, default=None)
+        return LinkPulse(
             failed,
             worst.last_error if worst is not None else self._first_error,
             worst.attempts if worst is not None else self._first_attempts,
-            sum(line.counters.reconnects for line in lines),
+            sum(line.frames for line in lines),
+        )
+
+    def status(self) -> LinkStatus:
+        """How the link, its sockets and its streams are; never the network."""
+        lines = list(self._lines.values())
+        sockets = [one for line in lines for one in line.status()]
+        failed = next((line.failed for line in lines if line.failed), "")
+        worst = max(lines, key=lambda line: line.attempts, default=None)
+        return LinkStatus(
+            self._adapter.name,
+            self.name,
+            self._state({line.state for line in lines}),
+            failed,
+            worst.last_error if worst is not None else self._first_error,
+            worst.attempts if worst is not None else self._first_attempts,
+            sum(line.reconnects for line in lines),
             self.rest.banned_for_s(),
             self.rest.venue_offset_ns,
             sockets,
@@ -269,7 +310,7 @@ class ExchangeLink:
             self._config, self._instruments.get(key), subscription
         )
 
-    def _line_of(self, subscription: Subscription) -> Line | None:
+    def _line_of(self, subscription: Subscription) -> Bundle | None:
         packed = self._packer.find(subscription)
         return self._lines.get(packed.number) if packed is not None else None
 
@@ -284,10 +325,11 @@ class ExchangeLink:
                 del self._lines[number]
             return
         if line is None:
-            line = Line(
+            line = Bundle(
                 self._wiring,
                 number,
                 packed.route,
+                self._wiring.settings.redundancy,
                 lambda: next(self._numbers),
                 self._tell,
             )
@@ -296,7 +338,7 @@ class ExchangeLink:
                 self._tasks.start_soon(self._run_line, line)
         line.want(packed.subscriptions)
 
-    async def _run_line(self, line: Line) -> None:
+    async def _run_line(self, line: Bundle) -> None:
         if line.route.private:
             # Signatures carry the venue's time; without it they may still do.
             with anyio.move_on_after(_TIME_BEFORE_LOGIN_S):
@@ -314,14 +356,17 @@ class ExchangeLink:
             text = "%s: no list of instruments yet, trying again: %s"
             self._rarely.warning("instruments", text, self.name, reason)
 
-    def _tell(self, kind: str, socket: int, detail: str) -> None:
+    def _tell(self, kind: str, socket: int, copy: int, detail: str) -> None:
+        self._turns += 1
+        shown = f"{socket}" if copy == 1 else f"{socket}, copy {copy}"
         if kind == "unreachable" and self._rarely is not None:
-            text = "%s: socket %d could not be opened, trying again: %s"
-            self._rarely.warning(kind, text, self.name, socket, detail)
+            text = "%s: socket %s could not be opened, trying again: %s"
+            self._rarely.warning(kind, text, self.name, shown, detail)
         elif self._logger is not None:
             level = _LEVELS.get(kind, logging.WARNING)
-            text = "%s: socket %d %s%s%s"
+            text = "%s: socket %s %s%s%s"
             colon = ": " if detail else ""
-            self._logger.log(level, text, self.name, socket, kind, colon, detail)
+            self._logger.log(level, text, self.name, shown, kind, colon, detail)
         if self._on_change is not None:
-            self._on_change(LinkChange(kind, socket, detail, self._clock.wall_ns()))
+            at_ns = self._clock.wall_ns()
+            self._on_change(LinkChange(kind, socket, detail, at_ns, copy))

@@ -13,7 +13,7 @@ from tapeline.hookspecs import Parsed
 from tapeline.model import Subscription
 from tapeline.seams import Socket
 from tapeline.transport.counters import Counters
-from tapeline.transport.inbox import Inbox
+from tapeline.transport.inbox import Inbox, Sourced
 from tapeline.transport.streams import Stream, StreamTable
 
 _YIELD_MASK = 0xFF
@@ -32,6 +32,7 @@ class Receiver:
         first_data: called with a stream that is not flowing when data of it comes;
             tells whether that data is passed on.
         max_errors_in_a_row: failures of *parse* after which the loop gives up.
+        number: of the connection.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Receiver:
         control: Control,
         first_data: Callable[[Stream], bool],
         max_errors_in_a_row: int,
+        number: int,
     ) -> None:
         self.heard_ns = clock.monotonic_ns()
         self.data_ns: int | None = None
@@ -56,6 +58,7 @@ class Receiver:
         self._control = control
         self._first_data = first_data
         self._max_errors_in_a_row = max_errors_in_a_row
+        self._number = number
         self._by_id: dict[int, Stream] = {}
         self._known: list[Subscription] = []
 
@@ -122,7 +125,10 @@ class Receiver:
             if stream is None:
                 append(item)  # type: ignore[arg-type]
             elif stream.flowing or self._first_data(stream):
-                append(item)  # type: ignore[arg-type]
+                if stream.shared:
+                    append(Sourced(item, self._number))  # type: ignore[arg-type]
+                else:
+                    append(item)  # type: ignore[arg-type]
                 stream.events += 1
             else:
                 self._counters.unwanted += 1

@@ -19,12 +19,14 @@ class LinkChange:
             opened), ``replacing``, ``rejected``, ``failed`` or ``crashed``.
         socket: number of the line it happened on.
         detail: a sentence.
+        copy: 1, or 2 for the second of two lines that carry the same streams.
     """
 
     kind: str
     socket: int
     detail: str
     wall_ns: int
+    copy: int = 1
 
 
 @attrs.frozen
@@ -77,6 +79,7 @@ class SocketStatus:
         dial_in_s: seconds to the next dial; None when none is planned.
         attempts: failures in a row, since data last came.
         budgets: of the present connection alone.
+        copy: 1, or 2 for the second of two lines that carry the same streams.
     """
 
     socket: int
@@ -93,6 +96,7 @@ class SocketStatus:
     session: SessionHealth | None
     budgets: Sequence[BudgetStatistics]
     counters: dict[str, object]
+    copy: int = 1
 
     def as_dict(self) -> dict[str, object]:
         """JSON-ready form."""
@@ -105,6 +109,20 @@ class SocketStatus:
             "counters": dict(session.counters),
         }
         return shown
+
+
+@attrs.frozen
+class LinkPulse:
+    """Whether a link does what it should; see ``LinkStatus``.
+
+    Args:
+        frames: received since the link was made.
+    """
+
+    failed: str
+    last_error: str
+    attempts_in_a_row: int
+    frames: int
 
 
 @attrs.frozen

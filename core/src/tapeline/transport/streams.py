@@ -31,6 +31,7 @@ class Stream:
         opened: confirmed by an ack or by data, and not ended since.
         silent: no data of it has come since it was asked for.
         flowing: opened, wanted and not silent: its data is passed on at once.
+        shared: other connections have carried it too; its events name their own.
         awaited: a frame for it is queued or written that the venue has to confirm.
         deadline_ns: when the venue must have confirmed the frame; None if not due.
         ask_at_ns: not to be asked for before.
@@ -49,6 +50,7 @@ class Stream:
     opened: bool = False
     silent: bool = True
     flowing: bool = False
+    shared: bool = False
     awaited: bool = False
     deadline_ns: int | None = None
     ask_at_ns: int | None = None

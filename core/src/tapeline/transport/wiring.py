@@ -85,6 +85,7 @@ class LinkSettings:
         max_errors_in_a_row: failures of ``parse`` after which a socket is replaced.
         max_fetches: REST requests of one session at the same time.
         ping_interval_s: instead of the adapter's; None leaves it.
+        redundancy: sockets that carry the same streams: 1 or 2.
     """
 
     first_delay_s: float = 5.0
@@ -96,6 +97,7 @@ class LinkSettings:
     max_errors_in_a_row: int = 20
     max_fetches: int = 256
     ping_interval_s: float | None = None
+    redundancy: int = 1
 
 
 @attrs.frozen(eq=False)

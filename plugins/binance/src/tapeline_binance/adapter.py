@@ -33,6 +33,7 @@ from tapeline_binance import instruments as listing
 from tapeline_binance import rest
 from tapeline_binance.account import AccountSession
 from tapeline_binance.backfill import trade_backfill
+from tapeline_binance.candles import candle_backfill
 from tapeline_binance.channels import (
     ACCOUNT,
     CAPABILITIES,
@@ -132,8 +133,8 @@ class BinanceAdapter(AdapterBase):
         return BinanceSession(config, instruments, route)
 
     def backfill(self, config: BinanceConfig, gap: Gap) -> Backfill | None:
-        """Pages of ``aggTrades`` or ``historicalTrades``; None for other data."""
-        return trade_backfill(config, gap)
+        """Pages of ``aggTrades``, ``historicalTrades`` or ``klines``; else None."""
+        return trade_backfill(config, gap) or candle_backfill(config, gap)
 
     def probe(self, config: BinanceConfig, subscription: Subscription) -> Fetch | None:
         """Ask for the newest trade, book or ticker; None for balances."""

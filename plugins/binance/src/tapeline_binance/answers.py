@@ -11,7 +11,7 @@ from tapeline.model import (
     Trade,
 )
 from tapeline_binance.backfill import trade_in
-from tapeline_binance.books import partial_from
+from tapeline_binance.books import check_levels, partial_from
 from tapeline_binance.messages import rest_candle_from
 from tapeline_binance.reader import sample
 from tapeline_binance.wire import (
@@ -32,7 +32,8 @@ def snapshot_in(
     try:
         row = decode_partial(body)
         proof = prove_partial(body)
-    except UNDECODABLE:
+        check_levels(row.bids, row.asks)
+    except (*UNDECODABLE, Unusable):
         return Malformed("snapshot", sample(body), stream)
     return row, partial_from(row, proof, stream, response.received_ns)
 

@@ -1,7 +1,8 @@
 """Order books from the wire: levels stay Binance's texts, but every one is proven.
 
 Decoding the same bytes a second time, to numbers, tells whether all levels are some
-at a fraction of what looking at each text would cost.
+at a fraction of what looking at each text would cost. Which of them are plain is seen
+in the bytes of a usual frame as a whole, else text by text.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from decimal import Decimal
 
 from tapeline.model import BookDelta, BookSnapshot, RawLevels, Subscription
 from tapeline.model.construction import quick_constructor
+from tapeline_binance.numbers import PLAIN
 from tapeline_binance.wire import (
     DepthProof,
     Level,
@@ -25,6 +27,37 @@ _Snapshot = quick_constructor(BookSnapshot)
 _Delta = quick_constructor(BookDelta)
 
 Numbers = Sequence[tuple[float, float]]
+
+_PLAIN_BYTES = PLAIN.encode()
+_USUAL_BYTES = _PLAIN_BYTES + b'"[],:' + bytes(set(b"asksbids"))
+"""What stands between the first and the last level of a usual frame.
+
+Texts of these alone that read as floats are plain numbers: signs, exponents, escapes,
+infinity and NaN all need other bytes.
+"""
+
+
+def check_frame(frame: bytes) -> None:
+    """Let a frame with one book pass when all its levels are surely plain.
+
+    Raises:
+        Unusable: something else is among them; they may be good all the same.
+    """
+    # hot path
+    if frame[frame.find(b"[") : frame.rfind(b"]")].translate(None, _USUAL_BYTES):
+        raise Unusable("level")
+
+
+def check_levels(*sides: Sequence[Level]) -> None:
+    """Let *sides*, which are proven to be numbers, pass when all are plain ones.
+
+    Raises:
+        Unusable: a price or size is written with a sign or an exponent.
+    """
+    for levels in sides:
+        texts = "".join([price + size for price, size in levels])
+        if texts.encode("utf-8", "replace").translate(None, _PLAIN_BYTES):
+            raise Unusable("level")
 
 
 def _price(level: Level) -> Decimal:

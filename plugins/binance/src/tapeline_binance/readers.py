@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -20,7 +21,13 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.model.construction import draft_of, quick_constructor
-from tapeline_binance.books import delta_from, futures_partial_from, partial_from
+from tapeline_binance.books import (
+    check_frame,
+    check_levels,
+    delta_from,
+    futures_partial_from,
+    partial_from,
+)
 from tapeline_binance.channels import CHANNELS
 from tapeline_binance.messages import (
     BUY,
@@ -169,6 +176,7 @@ def _proven_reader(
     keep: ReaderSettings,
     frame_decoders: tuple[Decode, Decode],
     decoders: tuple[Decode, Decode],
+    sides: Callable[[Any], tuple[Any, Any]],
     make: Made,
 ) -> Reader:
     decode_frame, prove_frame = frame_decoders
@@ -178,13 +186,16 @@ def _proven_reader(
         # hot path
         try:
             row, proof = decode_frame(frame).data, prove_frame(frame).data
+            check_frame(frame)
             return [make(row, proof, stream, received_ns)]
         except _UNUSUAL:
             return None
 
     def item(raw: bytes, received_ns: int) -> MarketDataPoint:
         kept = decode_any(raw) if keep.raw else None
-        return make(decode(raw), prove(raw), stream, received_ns, kept)
+        row, proof = decode(raw), prove(raw)
+        check_levels(*sides(row))
+        return make(row, proof, stream, received_ns, kept)
 
     return Reader(stream, item, no_fast_way if keep.raw else fast)
 
@@ -260,6 +271,7 @@ def _partial_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
             keep,
             (decode_partial_frame, prove_partial_frame),
             (decode_partial, prove_partial),
+            attrgetter("bids", "asks"),
             partial_from,
         )
     return _proven_reader(
@@ -267,6 +279,7 @@ def _partial_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         keep,
         (decode_depth_frame, prove_depth_frame),
         (decode_depth, prove_depth),
+        attrgetter("b", "a"),
         futures_partial_from,
     )
 
@@ -282,6 +295,7 @@ def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
         try:
             delta = delta_from(decode_depth_frame(frame).data, stream, received_ns)
             prove_depth_frame(frame)
+            check_frame(frame)
         except _UNUSUAL:
             return None
         seed.newest_id = delta.last_id or 0
@@ -290,8 +304,10 @@ def _diff_reader(stream: Subscription, keep: ReaderSettings) -> Reader:
 
     def item(raw: bytes, received_ns: int) -> BookDelta:
         kept = decode_any(raw) if keep.raw else None
-        delta = delta_from(decode_depth(raw), stream, received_ns, kept)
+        row = decode_depth(raw)
+        delta = delta_from(row, stream, received_ns, kept)
         prove_depth(raw)
+        check_levels(row.b, row.a)
         seed.note(delta)
         return delta
 

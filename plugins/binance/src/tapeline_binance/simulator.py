@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tapeline.hookspecs import SimRefusal, SimResponse
+from tapeline.testing.book import ASK, BID
 from tapeline.testing.faults import Fault
 from tapeline.testing.ledger import Ledger
 from tapeline.testing.market import Execution, Feed, Market
 from tapeline.testing.police import Limit
-from tapeline.testing.simulator import SimConnection, SimulatorBase
+from tapeline.testing.simulator import Levels, SimConnection, SimulatorBase
 from tapeline_binance.simulator_account import DEFAULT_KEY, SimAccount, SimKey
 from tapeline_binance.simulator_api import CONNECT_WEIGHT, ApiSockets
 from tapeline_binance.simulator_books import FollowedBook
@@ -52,6 +53,8 @@ SOCKET_LIMITS = (
 )
 
 _RESET_JUMP = 1_000_000
+_NEWEST_SHARE = 0.3
+_FARTHEST_IDS = 300
 
 
 class BinanceSimulator(SimulatorBase):
@@ -345,6 +348,33 @@ class BinanceSimulator(SimulatorBase):
         if client.combined:
             return json_text({"stream": "!serverShutdown", "data": event})
         return json_text(event)
+
+    def book_now(self, market: str, symbol: str) -> tuple[int, Levels, Levels] | None:
+        """The book, once every follower of its changes has been told of them all."""
+        instrument = self._by_feed[self.market.feed(market, symbol)]
+        topics = [
+            topic
+            for topic in self._topics[instrument].values()
+            if isinstance(topic, DepthTopic) and topic.listeners
+        ]
+        if not topics or not all(topic.settled for topic in topics):
+            return None
+        depth = instrument.feed.book.depth
+        return instrument.update_id, instrument.top(BID, depth), instrument.top(
+            ASK, depth
+        )
+
+    def elsewhere(self, target: str) -> str:
+        """A page of trades from another place, or the newest."""
+        path, _, text = target.partition("?")
+        query = dict(parse_qsl(text))
+        if "fromId" in query:
+            if self.faults.random.random() < _NEWEST_SHARE:
+                del query["fromId"]
+            else:
+                shift = self.faults.random.randint(-_FARTHEST_IDS, _FARTHEST_IDS)
+                query["fromId"] = str(max(1, int(query["fromId"]) + shift))
+        return f"{path}?{urlencode(query)}"
 
     def answer(
         self, method: str, target: str, headers: Mapping[str, str], now_ns: int

@@ -227,6 +227,12 @@ class DepthTopic(Topic):
         self._cross_next = True
         self.touch(self.venue.market.now_ns)
 
+    @property
+    def settled(self) -> bool:
+        """True when listeners have been told of everything, and of no crossing."""
+        told = not self._changed_asks and not self._changed_bids
+        return told and self._crossed is None and not self._cross_next
+
     def publish(self, now_ns: int) -> None:
         """Push every level that was touched, whether it differs now or not.
 

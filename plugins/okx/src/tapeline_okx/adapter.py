@@ -33,6 +33,7 @@ from tapeline.model import (
 )
 from tapeline_okx import rest
 from tapeline_okx.backfill import trade_backfill
+from tapeline_okx.candles import candle_backfill
 from tapeline_okx.channels import (
     CAPABILITIES,
     CHANNELS,
@@ -120,8 +121,8 @@ class OkxAdapter(AdapterBase):
         return OkxSession(config, instruments, route)
 
     def backfill(self, config: OkxConfig, gap: Gap) -> Backfill | None:
-        """Pages of ``history-trades``; None for anything but trades."""
-        return trade_backfill(config, gap)
+        """Pages of ``history-trades`` or ``candles``; None for other data."""
+        return trade_backfill(config, gap) or candle_backfill(config, gap)
 
     def probe(self, config: OkxConfig, subscription: Subscription) -> Fetch | None:
         """Ask for the newest trade, book or ticker; None for balances."""

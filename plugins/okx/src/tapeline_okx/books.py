@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated
-
-import msgspec
 
 from tapeline.model import BookDelta, BookSnapshot, RawLevels, Subscription
 from tapeline.model.construction import quick_constructor
 from tapeline_okx.numbers import NotPlain, floats_of
-from tapeline_okx.wire import MS, Level, Unusable, UsualBook, UsualLevel, WireBook
+from tapeline_okx.wire import (
+    MS,
+    Level,
+    Pair,
+    Proof,
+    Unusable,
+    UsualBook,
+    UsualLevel,
+    WireBook,
+    decode_proof,
+)
 
 _Snapshot = quick_constructor(BookSnapshot)
 _Delta = quick_constructor(BookDelta)
 
 AnyBook = WireBook | UsualBook
 Levels = Sequence[Level] | Sequence[UsualLevel]
-_Price = Annotated[float, msgspec.Meta(gt=0)]
-_Size = Annotated[float, msgspec.Meta(ge=0)]
 
 _USUAL_BYTES = b'0123456789."[],:{}' + bytes(set(b"asksbids"))
 """What stands between the first and the last level of a usual frame.
@@ -31,27 +36,6 @@ _USUAL_BYTES = b'0123456789."[],:{}' + bytes(set(b"asksbids"))
 Texts of these alone that read as floats are plain numbers: signs, exponents, spaces,
 escapes, infinity and NaN all need other bytes.
 """
-
-
-class Pair(msgspec.Struct, array_like=True, gc=False):
-    """Price and size of a level, for comparing only."""
-
-    price: _Price
-    size: _Size
-
-
-class Proof(msgspec.Struct, gc=False):
-    """All levels of a book as numbers: who has it knows that they are some."""
-
-    asks: list[Pair]
-    bids: list[Pair]
-
-
-class _FrameProof(msgspec.Struct, gc=False):
-    data: list[Proof]
-
-
-_decode_proof = msgspec.json.Decoder(_FrameProof, strict=False).decode
 
 
 def prove_frame(frame: bytes) -> Proof:
@@ -65,7 +49,7 @@ def prove_frame(frame: bytes) -> Proof:
     end = frame.find(b"]", frame.rfind(b"["))
     if frame[frame.find(b"[") : end].translate(None, _USUAL_BYTES):
         raise Unusable("level")
-    (proof,) = _decode_proof(frame).data
+    (proof,) = decode_proof(frame).data
     return proof
 
 

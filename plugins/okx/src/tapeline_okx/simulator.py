@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
 import msgspec
@@ -18,7 +18,7 @@ from tapeline.testing.faults import Fault
 from tapeline.testing.ledger import Ledger
 from tapeline.testing.market import Execution, Market
 from tapeline.testing.police import Limit
-from tapeline.testing.simulator import SimConnection, SimulatorBase
+from tapeline.testing.simulator import Levels, SimConnection, SimulatorBase
 from tapeline_okx.simulator_account import DEFAULT_KEY, SimAccount, SimKey
 from tapeline_okx.simulator_balances import AccountTopic
 from tapeline_okx.simulator_rest import LIMITS, OkxRest
@@ -448,6 +448,26 @@ class OkxSimulator(SimulatorBase):
 
         self.timers.at(now_ns + int(fault.deadline_s * 1e9), close)
 
+    def book_now(self, market: str, symbol: str) -> tuple[int, Levels, Levels] | None:
+        """What ``books`` has published; None when nobody listens."""
+        instrument = self._by_feed[self.market.feed(market, symbol)]
+        topic = self._topics.get(("books", instrument.inst_id))
+        if not isinstance(topic, BooksTopic) or not topic.listeners:
+            return None
+        return topic.published()
+
+    def elsewhere(self, target: str) -> str:
+        """A page of trades from another place, or the newest."""
+        path, _, text = target.partition("?")
+        query = dict(parse_qsl(text))
+        if "after" in query:
+            if self.faults.random.random() < _NEWEST_SHARE:
+                del query["after"]
+            else:
+                shift = self.faults.random.randint(-_FARTHEST_IDS, _FARTHEST_IDS)
+                query["after"] = str(max(1, int(query["after"]) + shift))
+        return f"{path}?{urlencode(query)}"
+
     def answer(
         self, method: str, target: str, headers: Mapping[str, str], now_ns: int
     ) -> SimResponse:
@@ -457,6 +477,8 @@ class OkxSimulator(SimulatorBase):
         return self._rest.answer(method, target, headers, now_ns, lag_ns)
 
 
+_NEWEST_SHARE = 0.3
+_FARTHEST_IDS = 300
 _ON_ORDER = ("bbo-tbt", "books", "books5", "tickers", *sorted(CANDLES))
 
 

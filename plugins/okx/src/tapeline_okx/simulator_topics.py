@@ -198,18 +198,27 @@ class BooksTopic(LatestTopic):
         """The next update bids above the best ask; the one after repairs it."""
         self._cross_next = True
 
-    def greet(self, connection: SimConnection, now_ns: int) -> None:
-        """Push a snapshot of what has been published so far."""
+    def published(self) -> tuple[int, list[list[str]], list[list[str]]]:
+        """Sequence id, bids and asks, best first, as published so far."""
         level = self.instrument.level
         asks = sorted(self._asks.items())[:BOOK_LEVELS]
         bids = sorted(self._bids.items(), reverse=True)[:BOOK_LEVELS]
+        return (
+            self._seq,
+            [level(tick, *at) for tick, at in bids],
+            [level(tick, *at) for tick, at in asks],
+        )
+
+    def greet(self, connection: SimConnection, now_ns: int) -> None:
+        """Push a snapshot of what has been published so far."""
+        seq, bids, asks = self.published()
         data = {
-            "asks": [level(tick, *at) for tick, at in asks],
-            "bids": [level(tick, *at) for tick, at in bids],
+            "asks": asks,
+            "bids": bids,
             "ts": ms(now_ns),
             "checksum": 0,
             "prevSeqId": -1,
-            "seqId": self._seq,
+            "seqId": seq,
         }
         inst_id = self.instrument.inst_id
         frame = push_frame(self.channel, inst_id, [data], "snapshot")

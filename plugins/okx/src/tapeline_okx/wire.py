@@ -27,6 +27,8 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=MAX_FILLS)]
 Sequence64 = Annotated[int, msgspec.Meta(ge=-1, le=MAX_ID)]
 Level = tuple[Text, ...]
 UsualLevel = tuple[Text, Text, Text, Text]
+Price = Annotated[float, msgspec.Meta(gt=0)]
+Size = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class WireTrade(msgspec.Struct, gc=False):
@@ -98,6 +100,26 @@ class BookFrame(msgspec.Struct, gc=False):
     action: str = ""
 
 
+class Pair(msgspec.Struct, array_like=True, gc=False):
+    """Price and size of a level, for comparing only."""
+
+    price: Price
+    size: Size
+
+
+class Proof(msgspec.Struct, gc=False):
+    """All levels of a book as numbers: who has it knows that they are some."""
+
+    asks: list[Pair]
+    bids: list[Pair]
+
+
+class FrameProof(msgspec.Struct, gc=False):
+    """A whole frame of a book channel with its levels as numbers."""
+
+    data: list[Proof]
+
+
 class Envelope(msgspec.Struct):
     """Any frame at all; what is not there stays empty."""
 
@@ -123,6 +145,7 @@ decode_ticker = msgspec.json.Decoder(WireTicker, strict=False).decode
 decode_tickers = msgspec.json.Decoder(TickerFrame, strict=False).decode
 decode_book = msgspec.json.Decoder(WireBook, strict=False).decode
 decode_books = msgspec.json.Decoder(BookFrame, strict=False).decode
+decode_proof = msgspec.json.Decoder(FrameProof, strict=False).decode
 decode_candle = msgspec.json.Decoder(list[Text]).decode
 
 

@@ -1,8 +1,17 @@
 """Tables and statements that the SQL sinks of Tapeline share."""
 
 from tapeline_sql.columns import ExactDecimal, UtcTimestamp, timestamp_text
+from tapeline_sql.dead_letters import dead_letter_row, read_payload
 from tapeline_sql.reading import select_count, select_rows, select_schema_version
-from tapeline_sql.rows import NOT_STORED, Row, Rows, build_rows
+from tapeline_sql.rows import (
+    NOT_STORED,
+    Forms,
+    Row,
+    Rows,
+    build_rows,
+    group_rows,
+    side_text,
+)
 from tapeline_sql.schema import create_table_statements, real_view_statements
 from tapeline_sql.statements import ON_CONFLICT, InsertBuilder
 from tapeline_sql.tables import (
@@ -20,17 +29,22 @@ __all__ = [
     "SCHEMA_VERSION",
     "TABLES",
     "ExactDecimal",
+    "Forms",
     "InsertBuilder",
     "Row",
     "Rows",
     "UtcTimestamp",
     "build_rows",
     "create_table_statements",
+    "dead_letter_row",
     "decimal_columns",
+    "group_rows",
     "metadata",
+    "read_payload",
     "real_view_statements",
     "select_count",
     "select_rows",
     "select_schema_version",
+    "side_text",
     "timestamp_text",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 import msgspec
@@ -38,8 +38,11 @@ NOT_STORED = frozenset({BookDelta})
 """Types without a table on purpose: books are kept as snapshots."""
 
 
+FormT = TypeVar("FormT")
+
+
 @attrs.frozen
-class Rows:
+class Rows(Generic[FormT]):
     """The rows of some parts, per table.
 
     Args:
@@ -47,7 +50,7 @@ class Rows:
         unknown: name of a type that has no table → how many records were left out.
     """
 
-    tables: Mapping[str, Sequence[Row]]
+    tables: Mapping[str, list[FormT]]
     unknown: Mapping[str, int]
 
     def __len__(self) -> int:
@@ -174,7 +177,8 @@ def ticker_row(ticker: Ticker, journal_id: str, position: int, ordinal: int) -> 
     )
 
 
-def _side_text(levels: RawLevels) -> str:
+def side_text(levels: RawLevels) -> str:
+    """One side of a book as JSON text."""
     return _encode([level[:2] for level in levels]).decode()
 
 
@@ -188,8 +192,8 @@ def book_row(book: BookSnapshot, journal_id: str, position: int, ordinal: int) -
         stream.exchange,
         stream.market,
         stream.symbol,
-        _side_text(book.bids),
-        _side_text(book.asks),
+        side_text(book.bids),
+        side_text(book.asks),
         max(len(book.bids), len(book.asks)),
         book.last_id,
         book.exchange_ns,
@@ -233,34 +237,57 @@ def raw_row(raw: RawMessage, journal_id: str, position: int, ordinal: int) -> Ro
     )
 
 
-_KEYED: Mapping[type, tuple[str, Callable[[Any], Row]]] = {
-    Trade: ("trades", trade_row),
-    Candle: ("market_data", candle_row),
-    Coverage: ("coverage", coverage_row),
-}
-"""Types whose own fields are their key."""
+@attrs.frozen
+class Forms(Generic[FormT]):
+    """How each type of record becomes a row of some form.
 
-_PLACED: Mapping[type, tuple[str, Callable[[Any, str, int, int], Row]]] = {
-    Ticker: ("tickers", ticker_row),
-    BookSnapshot: ("order_books", book_row),
-    Balance: ("balances", balance_row),
-    RawMessage: ("raw_trades", raw_row),
-}
-"""Types without identity: their place in the journal is their key."""
+    Args:
+        keyed: types whose own fields are their key, ``Gap`` not among them.
+        placed: types without identity: their place in the journal is their key.
+    """
+
+    keyed: Mapping[type, tuple[str, Callable[[Any], FormT]]]
+    placed: Mapping[type, tuple[str, Callable[[Any, str, int, int], FormT]]]
+    gap: Callable[[Gap], FormT]
 
 
-def build_rows(journal_id: str, parts: Sequence[Part], sink: str) -> Rows:
-    """The rows of *parts* for the sink named *sink*; hot path of every SQL sink.
+_ROWS = Forms[Row](
+    keyed={
+        Trade: ("trades", trade_row),
+        Candle: ("market_data", candle_row),
+        Coverage: ("coverage", coverage_row),
+    },
+    placed={
+        Ticker: ("tickers", ticker_row),
+        BookSnapshot: ("order_books", book_row),
+        Balance: ("balances", balance_row),
+        RawMessage: ("raw_trades", raw_row),
+    },
+    gap=gap_row,
+)
+
+
+def build_rows(journal_id: str, parts: Sequence[Part], sink: str) -> Rows[Row]:
+    """The rows of *parts*, as tuples, for the sink named *sink*.
 
     Raises:
         OverflowError: a time that no calendar has.
     """
-    grouped: dict[str, list[Row]] = {name: [] for name in RECORD_TABLES}
+    return group_rows(journal_id, parts, sink, _ROWS)
+
+
+def group_rows(
+    journal_id: str, parts: Sequence[Part], sink: str, forms: Forms[FormT]
+) -> Rows[FormT]:
+    """The rows of *parts* in the form that *forms* gives; hot path of SQL sinks."""
+    grouped: dict[str, list[FormT]] = {name: [] for name in RECORD_TABLES}
     keyed = {
-        kind: (build, grouped[table].append) for kind, (table, build) in _KEYED.items()
+        kind: (build, grouped[table].append)
+        for kind, (table, build) in forms.keyed.items()
     }
     placed = {
-        kind: (build, grouped[table].append) for kind, (table, build) in _PLACED.items()
+        kind: (build, grouped[table].append)
+        for kind, (table, build) in forms.placed.items()
     }
     gaps = grouped["gaps"]
     unknown: Counter[str] = Counter()
@@ -275,7 +302,7 @@ def build_rows(journal_id: str, parts: Sequence[Part], sink: str) -> Rows:
                 gap = cast(Gap, record)
                 # It may be about one other sink alone.
                 if gap.for_sink in ("", sink):
-                    gaps.append(gap_row(gap))
+                    gaps.append(forms.gap(gap))
             elif kind in placed:
                 build_placed, append = placed[kind]
                 append(build_placed(record, journal_id, position, ordinal))

@@ -30,6 +30,7 @@ ON_CONFLICT: Mapping[str, OnConflict] = MappingProxyType(
         "balances": "keep",
         "raw_trades": "keep",
         "tapeline_cursors": "replace",
+        "tapeline_dead_letters": "keep",
         "tapeline_schema": "keep",
     }
 )

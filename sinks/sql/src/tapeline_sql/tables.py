@@ -12,20 +12,29 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, MetaData, Table
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, CheckConstraint, MetaData, Table, Text
+from sqlmodel import AutoString, Field, SQLModel
 
 from tapeline_sql.columns import ExactDecimal, UtcTimestamp
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """What this package writes; rises with every change of the tables."""
 
 # In SQLite a table with a long key is its own index: no second copy of the key.
 _CLUSTERED = {"sqlite_with_rowid": False}
 
 
+# Byte by byte, as SQLite compares: the order of keys is the same everywhere, does not
+# change with the server's locale, and costs less.
+_TEXT = AutoString().with_variant(Text(collation="C"), "postgresql")
+
+
 def _key() -> Any:
-    return Field(primary_key=True)
+    return Field(primary_key=True, sa_type=_TEXT)
+
+
+def _text() -> Any:
+    return Field(sa_type=_TEXT)
 
 
 def _integer_key() -> Any:
@@ -66,15 +75,15 @@ class TradeRow(_Base, table=True):
     id_kind: str = _key()
     first_id: int = _integer()
     last_id: int = _integer_key()
-    trade_id: str
+    trade_id: str = _text()
     fills: int = _integer()
-    side: str
+    side: str = _text()
     price: Decimal = _exact()
     size: Decimal = _exact()
     exchange_ns: int = _integer()
     received_ns: int = _integer()
     timestamp: datetime = _moment()
-    source: str
+    source: str = _text()
 
 
 class CandleRow(_Base, table=True):
@@ -99,7 +108,7 @@ class CandleRow(_Base, table=True):
     trades_count: int | None = _integer()
     first_id: int | None = _integer()
     last_id: int | None = _integer()
-    state: str
+    state: str = _text()
     revision: int = _integer()
 
 
@@ -111,18 +120,18 @@ class GapRow(_Base, table=True):
 
     gap_id: int = _integer_key()
     revision: int = _integer()
-    exchange: str
-    market: str
-    symbol: str
-    data_type: str
-    id_kind: str
+    exchange: str = _text()
+    market: str = _text()
+    symbol: str = _text()
+    data_type: str = _text()
+    id_kind: str = _text()
     from_id: int | None = _integer()
     to_id: int | None = _integer()
     from_ns: int | None = _integer()
     to_ns: int | None = _integer()
-    cause: str
+    cause: str = _text()
     detected_ns: int = _integer()
-    state: str
+    state: str = _text()
     recovered_count: int = _integer()
 
 
@@ -151,9 +160,9 @@ class TickerRow(_Base, table=True):
     journal_id: str = _key()
     position: int = _integer_key()
     ordinal: int = _integer_key()
-    exchange: str
-    market: str
-    symbol: str
+    exchange: str = _text()
+    market: str = _text()
+    symbol: str = _text()
     last: Decimal | None = _exact()
     last_size: Decimal | None = _exact()
     bid: Decimal | None = _exact()
@@ -178,11 +187,11 @@ class OrderBookRow(_Base, table=True):
     journal_id: str = _key()
     position: int = _integer_key()
     ordinal: int = _integer_key()
-    exchange: str
-    market: str
-    symbol: str
-    bids: str
-    asks: str
+    exchange: str = _text()
+    market: str = _text()
+    symbol: str = _text()
+    bids: str = _text()
+    asks: str = _text()
     depth: int = _integer()
     last_id: int | None = _integer()
     exchange_ns: int = _integer()
@@ -199,8 +208,8 @@ class BalanceRow(_Base, table=True):
     journal_id: str = _key()
     position: int = _integer_key()
     ordinal: int = _integer_key()
-    exchange: str
-    asset: str
+    exchange: str = _text()
+    asset: str = _text()
     total: Decimal | None = _exact()
     free: Decimal | None = _exact()
     locked: Decimal | None = _exact()
@@ -218,12 +227,12 @@ class RawTradeRow(_Base, table=True):
     journal_id: str = _key()
     position: int = _integer_key()
     ordinal: int = _integer_key()
-    exchange: str
-    market: str
-    symbol: str
-    data_type: str
+    exchange: str = _text()
+    market: str = _text()
+    symbol: str = _text()
+    data_type: str = _text()
     timestamp: datetime = _moment()
-    raw_data: str
+    raw_data: str = _text()
 
 
 class CursorRow(_Base, table=True):
@@ -235,6 +244,29 @@ class CursorRow(_Base, table=True):
     journal_id: str = _key()
     sink: str = _key()
     position: int = _integer()
+
+
+class DeadLetterRow(_Base, table=True):
+    """A record that a sink can never store, and why.
+
+    ``payload`` is the record as the journal keeps it, in base64; ``content`` shows it
+    to people.
+    """
+
+    __tablename__ = "tapeline_dead_letters"
+
+    journal_id: str = _key()
+    sink: str = _key()
+    position: int = _integer_key()
+    ordinal: int = _integer_key()
+    exchange: str = _text()
+    market: str = _text()
+    symbol: str = _text()
+    data_type: str = _text()
+    reason: str = _text()
+    content: str = _text()
+    payload: str = _text()
+    failed_ns: int = _integer()
 
 
 class SchemaRow(_Base, table=True):
@@ -251,9 +283,7 @@ metadata = _Base.metadata
 TABLES = MappingProxyType(dict(metadata.tables))
 """Name of a table → its definition."""
 
-RECORD_TABLES = tuple(
-    name for name in TABLES if name not in ("tapeline_cursors", "tapeline_schema")
-)
+RECORD_TABLES = tuple(name for name in TABLES if not name.startswith("tapeline_"))
 """Names of the tables that hold records, facts before what they are about."""
 
 
@@ -264,13 +294,24 @@ def decimal_columns(table: Table) -> tuple[str, ...]:
     )
 
 
+_FINITE = MappingProxyType(
+    {
+        # Text takes anything; NaN and Infinity are the only decimals that hold an n.
+        "sqlite": "{0} NOT GLOB '*[nN]*'",
+        # NaN counts as greater than everything.
+        "postgresql": "{0} > '-Infinity' AND {0} < 'Infinity'",
+    }
+)
+"""Dialect → the condition that a decimal is a number."""
+
+
 def _refuse_what_is_not_a_number(table: Table) -> None:
-    # Text takes anything; NaN and Infinity are the only decimals that hold an n.
     for name in decimal_columns(table):
-        constraint = CheckConstraint(
-            f"{name} NOT GLOB '*[nN]*'", name=f"{name}_is_finite"
-        )
-        table.append_constraint(constraint.ddl_if(dialect="sqlite"))
+        for dialect, condition in _FINITE.items():
+            constraint = CheckConstraint(
+                condition.format(name), name=f"{name}_is_finite"
+            )
+            table.append_constraint(constraint.ddl_if(dialect=dialect))
 
 
 for _table in metadata.tables.values():

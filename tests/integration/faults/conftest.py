@@ -1,0 +1,578 @@
+"""One seed of the fault campaign: a random mix, a whole collector, an oracle."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.abc
+import attrs
+import msgspec
+import pytest
+
+from tapeline.collectors import CollectorManager, ExchangeCollector
+from tapeline.model import DataType, Record, Request
+from tapeline.plugins import PluginRegistry
+from tapeline.runtime import EngineSettings, SinkSettings, audit, use_seams
+from tapeline.seams import Seams
+from tapeline.testing import (
+    Fault,
+    InlineExecutor,
+    Ledger,
+    LedgerFill,
+    Market,
+    MemorySink,
+    MemorySinkAdapter,
+    MemoryVenue,
+    MemoryWire,
+    SimulatorBase,
+    Verdict,
+    VirtualClock,
+    judge,
+    linear_swap,
+    run_virtual,
+    spot,
+)
+from tapeline.testing.oracle import StreamKey
+from tapeline_binance.simulator import BinanceSimulator
+from tapeline_binance.simulator_habits import Habits
+from tapeline_okx.simulator import OkxSimulator
+
+HOUR_S = 3_600.0
+CALM_S = 10.0
+LONGEST_CALM_S = 1_500.0
+INSTRUMENTS = {
+    "spot": (
+        spot("BTC-USDT", "0.1", "0.00001", "64000"),
+        spot("ETH-USDT", "0.01", "0.0001", "3200"),
+    ),
+    "swap": (
+        linear_swap("BTC-USDT", "0.1", "0.01", "64000", "0.01"),
+        linear_swap("ETH-USDT", "0.01", "0.1", "3200", "0.1"),
+    ),
+}
+
+
+@attrs.frozen
+class Words:
+    """How one venue names what faults are about."""
+
+    trades: str
+    book: str
+    book_option: str
+    history: str
+
+
+@attrs.frozen
+class Incident:
+    """What happens to the process, its disk, its clock or its network.
+
+    Args:
+        amount: bytes, seconds or a share, as its kind wants.
+    """
+
+    kind: str
+    at_s: float
+    for_s: float = 0.0
+    amount: float = 0.0
+
+
+@attrs.frozen
+class Mix:
+    """Everything that one seed decides."""
+
+    seed: int
+    exchange: str
+    market: str
+    words: Words
+    duration_s: float
+    rate_hz: float
+    hole_probability: float
+    lifetime_s: float
+    sqlite: bool
+    commit_ms: float
+    faults: Sequence[Fault]
+    incidents: Sequence[Incident]
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of everything that goes wrong."""
+        found = {fault.kind for fault in self.faults}
+        found |= {
+            f"{fault.kind}-{fault.status}"
+            for fault in self.faults
+            if fault.kind == "rest-status"
+        }
+        return found | {incident.kind for incident in self.incidents}
+
+
+@attrs.define
+class Told:
+    """What came of one seed."""
+
+    mix: Mix
+    problems: list[str]
+    verdict: Verdict
+    trace: str
+    books_compared: int
+    calm_s: float
+    applied: set[str]
+
+    def report(self) -> str:
+        """Why it failed, and how to see it again."""
+        lines = [
+            f"seed {self.mix.seed} of {self.mix.exchange} {self.mix.market} failed; "
+            f"replay it: pytest tests/integration/faults --only-seed {self.mix.seed}",
+            *(f"  {problem}" for problem in self.problems),
+            *(f"  with {fault}" for fault in self.mix.faults),
+            *(f"  with {incident}" for incident in self.mix.incidents),
+        ]
+        return "\n".join(lines)
+
+
+OKX = Words("trades", "books", "books", "/api/v5/market/history-trades")
+
+
+def _binance(market: str, trades: str) -> Words:
+    path = "/api/v3/" if market == "spot" else "/fapi/v1/"
+    name = "aggTrades" if trades == "aggTrade" else "historicalTrades"
+    return Words(trades, "depth@100ms", "depth@100ms", path + name)
+
+
+def _venue_faults(chance: random.Random, words: Words, until_s: float) -> list[Fault]:
+    """One fault of every kind, each with a random time and strength."""
+    at = chance.uniform
+
+    def window(longest_s: float) -> dict[str, float]:
+        length = at(1, min(longest_s, until_s * 0.6))
+        return {"at_s": at(0, until_s - length), "for_s": length}
+
+    return [
+        Fault(kind="drop", channel=words.trades, probability=at(0.01, 0.3), **window(120)),
+        Fault(kind="drop", channel=words.book, probability=at(0.01, 0.2), **window(60)),
+        Fault(kind="duplicate", probability=at(0.05, 1.0), **window(120)),
+        Fault(kind="permute", probability=at(0.05, 0.5), **window(120)),
+        Fault(kind="mute", **window(60)),
+        Fault(kind="mute", channel=words.trades, **window(90)),
+        Fault(kind="mute", channel=words.book, **window(90)),
+        Fault(kind="ack-and-mute", channel=words.trades, probability=0.7, **window(60)),
+        Fault(kind="ack-and-mute", probability=at(0.2, 0.8), **window(60)),
+        Fault(kind="no-ack", probability=at(0.1, 0.8), **window(60)),
+        Fault(kind="refuse", status=chance.choice((429, 500, 503)), **window(40)),
+        Fault(kind="half-open", at_s=at(2, until_s)),
+        Fault(kind="close", at_s=0.0, for_s=until_s, mean_s=at(15, 90), code=4006),
+        Fault(kind="abort", at_s=0.0, for_s=until_s, mean_s=at(15, 90)),
+        Fault(kind="cut", after_bytes=int(10 ** at(1, 5)), probability=0.8, **window(120)),
+        Fault(kind="notice", at_s=at(2, until_s - 10), deadline_s=at(3, 10)),
+        Fault(kind="malformed", at_s=0.0, for_s=until_s, mean_s=at(2, 20)),
+        Fault(kind="reset-sequence", at_s=0.0, for_s=until_s, mean_s=at(20, 60)),
+        Fault(kind="crossed-book", at_s=0.0, for_s=until_s, mean_s=at(20, 60)),
+        Fault(kind="rest-status", status=429, retry_after_s=at(1, 15), probability=0.5, **window(60)),
+        Fault(kind="rest-status", status=418, retry_after_s=at(5, 30), probability=0.2, **window(30)),
+        Fault(kind="rest-status", status=chance.choice((500, 502, 503)), probability=at(0.2, 1), **window(60)),
+        Fault(kind="rest-status", status=200, path=words.history, probability=at(0.2, 1), body="<html>", **window(60)),
+        Fault(kind="stale", lag_s=HOUR_S, probability=at(0.2, 1), **window(60)),
+        Fault(kind="stale", lag_s=at(0.5, 10), probability=at(0.2, 1), **window(90)),
+        Fault(kind="wrong-page", path=words.history, probability=at(0.1, 0.8), **window(120)),
+    ]
+
+
+def _incidents(chance: random.Random, until_s: float) -> list[Incident]:
+    """One incident of every kind."""
+    at = chance.uniform
+
+    def some(kind: str, longest_s: float = 0.0, amount: float = 0.0) -> Incident:
+        length = at(1, min(longest_s, until_s * 0.6)) if longest_s else 0.0
+        return Incident(kind, at(1, until_s - length), length, amount)
+
+    return [
+        some("outage", 60),
+        some("kill"),
+        some("kill", 20),
+        some("kill-in-backfill", 5),
+        some("restart", 10),
+        some("clock-step", amount=chance.choice((-1, 1)) * 10 ** at(-1, 3.6)),
+        some("clock-step", amount=chance.choice((-1, 1)) * at(0.5, 90)),
+        some("sink-down", 90),
+        some("sink-hangs", 60),
+        some("sink-slow", 90, at(0.1, 5)),
+        some("sink-refuses", 30, at(0.01, 0.2)),
+        some("sink-loses-replies", 30, chance.randint(1, 5)),
+        some("slow-rest", 60, at(0.5, 12)),
+    ]
+
+
+def mix_of(seed: int) -> Mix:
+    """What *seed* means."""
+    chance = random.Random(f"campaign:{seed}")
+    exchange = ("okx", "binance")[seed % 2]
+    market = "swap" if chance.random() < 0.3 else "spot"
+    trades = "trade" if market == "spot" and chance.random() < 0.4 else "aggTrade"
+    words = OKX if exchange == "okx" else _binance(market, trades)
+    duration_s = chance.uniform(60, 180)
+    venue = _venue_faults(chance, words, duration_s)
+    own = _incidents(chance, duration_s)
+    # At least three of them, of both sides, and rarely nearly everything.
+    faults = chance.sample(venue, chance.choice((1, 2, 3, 4, 6)))
+    incidents = chance.sample(own, chance.choice((1, 1, 2, 3)))
+    while len(faults) + len(incidents) < 3:
+        faults.append(chance.choice(venue))
+    rate_hz = chance.choice((0.5, 1.0, 2.0, 4.0))
+    if seed % 25 == 7:
+        # The venue is away for two hours; its market goes on.
+        at_s = chance.uniform(5, 60)
+        incidents.append(Incident("outage", at_s, 2 * HOUR_S))
+        duration_s = at_s + 2 * HOUR_S + 60
+        rate_hz = 0.2
+    return Mix(
+        seed,
+        exchange,
+        market,
+        words,
+        duration_s,
+        rate_hz,
+        chance.choice((0.0, 0.0, 0.05)),
+        chance.choice((86_400.0, 86_400.0, chance.uniform(20, 90))),
+        seed % 10 == 3,
+        chance.choice((5.0, 100.0, 500.0)),
+        faults,
+        sorted(incidents, key=lambda incident: incident.at_s),
+    )
+
+
+class World:
+    """A venue, and the lives of one collector, each over what the last one left."""
+
+    def __init__(self, mix: Mix, folder: Path, tasks: anyio.abc.TaskGroup) -> None:
+        self.mix = mix
+        self.problems: list[str] = []
+        self.compared = 0
+        self.calm_s = 0.0
+        self.clock = VirtualClock()
+        self.ledger = Ledger()
+        self.simulator = self._simulator()
+        self.venue = MemoryVenue(self.simulator, self.clock)
+        self.memory = MemorySinkAdapter(prepare=self._prepare)
+        self.digest = hashlib.sha256()
+        self._tasks = tasks
+        self._base = folder
+        self._lives = 0
+        self._knobs: dict[str, Any] = {}
+        self._chance = random.Random(f"world:{mix.seed}")
+
+    def _simulator(self) -> SimulatorBase:
+        mix = self.mix
+        market = Market(
+            mix.seed,
+            INSTRUMENTS[mix.market],
+            rate_hz=mix.rate_hz,
+            start_ns=self.clock.wall_ns(),
+            depth=10,
+            hole_probability=mix.hole_probability if mix.exchange == "okx" else 0.0,
+        )
+        if mix.exchange == "okx":
+            return OkxSimulator(market, faults=mix.faults, ledger=self.ledger)
+        habits = Habits(lifetime_s=mix.lifetime_s, history_needs_key=False)
+        return BinanceSimulator(
+            market, faults=mix.faults, ledger=self.ledger, habits=habits
+        )
+
+    # -- one life ---------------------------------------------------------------
+
+    @property
+    def folder(self) -> Path:
+        """Where the living process stores."""
+        return self._base / f"life-{self._lives}"
+
+    @property
+    def database(self) -> Path:
+        """The real one, where the mix has it."""
+        return self.folder / "market.db"
+
+    async def start(self) -> None:
+        """Begin a life over ``folder``."""
+        mix = self.mix
+        self.folder.mkdir(exist_ok=True)
+        self.wire = MemoryWire(self.venue, self.clock)
+        self.wire.delay_s = self._knobs.get("slow-rest", 0.0)
+        rng = random.Random(f"life:{mix.seed}:{self._lives}")
+        seams = Seams(self.clock, self.wire, self.wire, InlineExecutor(), rng)
+        sinks: list[object] = [SinkSettings("memory", self.memory, {})]
+        if mix.sqlite:
+            sinks.append({"use": "sqlite", "path": str(self.database)})
+        options = {"depth": mix.words.book_option, "timeframes": ["1s", "1m"]}
+        if mix.exchange == "binance":
+            options["trades"] = mix.words.trades
+        with use_seams(seams):
+            self.manager = CollectorManager(
+                sinks=sinks,
+                settings=EngineSettings(
+                    data_dir=self.folder, commit_ms=mix.commit_ms, heal_timeout_s=1.0
+                ),
+            )
+            self.manager.add_collector(
+                ExchangeCollector(
+                    mix.exchange,
+                    [one.symbol for one in INSTRUMENTS[mix.market]],
+                    [DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER],
+                    custom_params={"market": mix.market, **options},
+                )
+            )
+        assert await self.manager.start()
+
+    async def kill(self, away_s: float) -> None:
+        """End this life without a word, and begin the next over what it left."""
+        self.wire.cut()
+        before, remains = self.folder, self.manager
+        self._lives += 1
+        shutil.copytree(before, self.folder)
+        self._note_journal()
+        self.memory = MemorySinkAdapter(self.memory.database.copy(), self._prepare)
+        # Whatever it still does, it does to a disk and a wire that nobody sees.
+        self._tasks.start_soon(remains.stop)
+        await self.clock.sleep(away_s)
+        await self.start()
+
+    async def restart(self, away_s: float) -> None:
+        """Stop in order, and start again."""
+        await self.manager.stop()
+        await self.clock.sleep(away_s)
+        await self.start()
+
+    def _note_journal(self) -> None:
+        for path in sorted(self.folder.glob("*.db")):
+            with closing(sqlite3.connect(path)) as connection:
+                for line in connection.iterdump():
+                    self.digest.update(line.encode())
+
+    # -- what happens -----------------------------------------------------------
+
+    def _prepare(self, sink: MemorySink) -> None:
+        knobs = self._knobs
+        sink.delay_s = knobs.get("sink-slow", 0.0)
+        if "sink-down" in knobs:
+            sink.open_failures = sink.write_failures = 1 << 30
+        if "sink-hangs" in knobs:
+            sink.hang()
+        if "sink-refuses" in knobs:
+            share = int(1 / knobs["sink-refuses"])
+            sink.refuse = lambda record: _number(record) % share == 0
+        sink.lost_replies = int(knobs.get("sink-loses-replies", 0))
+
+    def turn(self, kind: str, amount: float | None) -> None:
+        """Turn a knob of the sink or the wire; None turns it back."""
+        if amount is None:
+            self._knobs.pop(kind, None)
+        else:
+            self._knobs[kind] = amount
+        self.wire.delay_s = self._knobs.get("slow-rest", 0.0)
+        for sink in self.memory.sinks:
+            sink.release()
+            sink.open_failures = sink.write_failures = 0
+            sink.refuse = None
+            self._prepare(sink)
+
+    async def live(self) -> None:
+        """Let everything happen that the mix has, each at its time."""
+        moments = [(one.at_s, 0, one) for one in self.mix.incidents]
+        for one in self.mix.incidents:
+            if one.kind.startswith("sink") or one.kind in ("outage", "slow-rest"):
+                moments.append((one.at_s + one.for_s, 1, one))
+        for at_s, ends, incident in sorted(moments, key=lambda m: (m[0], m[1])):
+            await self._sleep_until(at_s)
+            await self._happen(incident, bool(ends))
+        await self._sleep_until(self.mix.duration_s)
+
+    async def _sleep_until(self, at_s: float) -> None:
+        while (left_s := at_s - self.clock.monotonic_ns() / 1e9) > 0:
+            await self.clock.sleep(min(left_s, 7.3))
+            self.compare_books()
+
+    async def _happen(self, incident: Incident, ends: bool) -> None:
+        kind = incident.kind
+        if kind == "outage":
+            self.venue.set_reachable(ends)
+        elif kind == "kill":
+            await self.kill(incident.for_s)
+        elif kind == "kill-in-backfill":
+            await self._kill_in_backfill(incident.for_s)
+        elif kind == "restart":
+            await self.restart(incident.for_s)
+        elif kind == "clock-step":
+            self.clock.step_wall(int(incident.amount * 1e9))
+        else:
+            self.turn(kind, None if ends else incident.amount)
+
+    async def _kill_in_backfill(self, away_s: float) -> None:
+        asked = anyio.Event()
+
+        def watch(request: Request) -> None:
+            if self.mix.words.history in request.url:
+                asked.set()
+
+        # A short absence gives it something to fetch.
+        self.venue.set_reachable(False)
+        await self.clock.sleep(1.0)
+        self.venue.set_reachable(True)
+        self.wire.on_request = watch
+        with anyio.move_on_after(30.0):
+            await asked.wait()
+        await self.kill(away_s)
+
+    # -- what must be true ------------------------------------------------------
+
+    def compare_books(self) -> bool:
+        """Hold every valid book against the venue's; True when all are equal."""
+        engine = self.manager.engine
+        if engine is None:
+            return False
+        equal = 0
+        for key, state in engine.pipeline.streams.items():
+            book = state.book
+            theirs = self.simulator.book_now(key.market, key.symbol)
+            if book is None or not book.valid or theirs is None:
+                continue
+            last_id, bids, asks = theirs
+            if book.last_id != last_id:
+                continue
+            equal += 1
+            self.compared += 1
+            for found, wanted in zip(book.levels(), (bids, asks), strict=True):
+                same = [tuple(one[:2]) for one in wanted]
+                if [tuple(one[:2]) for one in found][: len(same)] != same:
+                    self.problems.append(f"the valid book of {key} is not the venue's")
+        return equal == len(INSTRUMENTS[self.mix.market])
+
+    async def calm(self) -> None:
+        """Wait until nothing goes wrong any more and all of it is repaired."""
+        await self.clock.sleep(CALM_S)
+        begun_s = self.clock.monotonic_ns() / 1e9
+        while True:
+            books = self.compare_books()
+            engine = self.manager.engine
+            behind = self._behind()
+            gaps = [] if engine is None else engine.ledger.open_gaps()
+            self.calm_s = self.clock.monotonic_ns() / 1e9 - begun_s
+            if books and not behind and not gaps:
+                return
+            if self.calm_s > LONGEST_CALM_S:
+                break
+            await self.clock.sleep(3.1)
+        self.problems.append(
+            f"{LONGEST_CALM_S} s after the last fault not all is well: books "
+            f"{'equal' if books else 'differ'}, behind {behind}, open gaps {gaps}"
+        )
+        self.problems.append(str(self.manager.get_status()["engine"]["feeds"]))
+
+    def _behind(self) -> list[str]:
+        """Streams that do not have what the venue issued a while ago."""
+        engine = self.manager.engine
+        newest: dict[tuple[str, str], LedgerFill] = {}
+        settled_ns = self.venue.now_ns() - int(CALM_S / 2 * 1e9)
+        for fill in reversed(self.ledger.fills):
+            if fill.exchange_ns < settled_ns:
+                newest.setdefault((fill.market, fill.symbol), fill)
+                if len(newest) == len(INSTRUMENTS[self.mix.market]):
+                    break
+        found = []
+        for key in [] if engine is None else engine.pipeline.streams:
+            fill = newest.get((key.market, key.symbol))
+            if key.data_type == DataType.TRADE and engine is not None and fill:
+                aggregate = key.id_kind == "aggregate"
+                number = fill.aggregate_id if aggregate else fill.id
+                if (engine.ledger.high_water(key) or 0) < (number or 0):
+                    found.append(str(key))
+        return found
+
+    def judge(self) -> Verdict:
+        """What the oracle says of every sink; call after the end."""
+        records = self.memory.database.records()
+        verdict = judge(self.ledger.fills, records)
+        self.problems += verdict.problems
+        if verdict.gaps_open:
+            self.problems.append(f"{verdict.gaps_open} gaps are still open")
+        if not verdict.stored:
+            self.problems.append("nothing was stored")
+        self._check_end(verdict)
+        police = self.simulator.police
+        if police.total:
+            self.problems.append(f"limits were violated: {dict(police.violations)}")
+        self.digest.update(repr(records).encode())
+        self.digest.update(repr((police.seen, self.venue.requests)).encode())
+        self._note_journal()
+        if self.mix.sqlite:
+            self._audit()
+        return verdict
+
+    def _check_end(self, verdict: Verdict) -> None:
+        """What the venue issued to the last was followed, too."""
+        newest: dict[StreamKey, int] = {}
+        settled_ns = self.venue.now_ns() - int(CALM_S * 1e9)
+        for fill in self.ledger.fills:
+            if fill.exchange_ns < settled_ns:
+                number = fill.aggregate_id if verdict.aggregates else fill.id
+                newest[fill.exchange, fill.market, fill.symbol] = number or 0
+        for key, number in newest.items():
+            if verdict.covered_to.get(key, 0) < number:
+                self.problems.append(
+                    f"{key}: coverage ends at {verdict.covered_to.get(key)}, "
+                    f"{number} was issued long before the end"
+                )
+
+    def _audit(self) -> None:
+        """The product's own check agrees, on the real database."""
+        path = self._base / "ledger.jsonl"
+        encode = msgspec.json.encode
+        path.write_bytes(b"".join(encode(fill) + b"\n" for fill in self.ledger.fills))
+        with closing(PluginRegistry().open_reader(str(self.database))) as reader:
+            accounts = audit(reader, [path])
+        if not accounts.ok:
+            self.problems.append(f"verify says {accounts.as_dict()}")
+
+
+def _number(record: Record) -> int:
+    return int(getattr(record, "last_id", None) or getattr(record, "exchange_ns", 1))
+
+
+async def _run(mix: Mix, folder: Path) -> Told:
+    async with anyio.create_task_group() as tasks:
+        world = World(mix, folder, tasks)
+        async with world.venue:
+            await world.start()
+            await world.live()
+            await world.calm()
+            await world.manager.stop()
+            verdict = world.judge()
+        tasks.cancel_scope.cancel()
+    applied = set(world.simulator.faults.applied)
+    return Told(
+        mix,
+        world.problems,
+        verdict,
+        world.digest.hexdigest(),
+        world.compared,
+        world.calm_s,
+        applied,
+    )
+
+
+@pytest.fixture
+def campaign(tmp_path: Path) -> Iterator[Callable[[int], Told]]:
+    """Run one seed."""
+
+    def run(seed: int, name: str = "") -> Told:
+        folder = tmp_path / f"{seed}{name}"
+        folder.mkdir()
+        try:
+            return run_virtual(_run, mix_of(seed), folder, seed=seed)
+        finally:
+            shutil.rmtree(folder)
+
+    yield run
