@@ -71,7 +71,7 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """What needs everything installed; ``alone`` and ``each`` run the other tests."""
     session.install(*TEST_TOOLS, *editable(*MEMBERS))
-    whole = ["tests/integration", "tests/packaging"]
+    whole = ["tests/integration", "tests/packaging", "tests/planted"]
     session.run("pytest", *PARALLEL, *(session.posargs or whole))
 
 
@@ -110,7 +110,14 @@ def seeds(session: nox.Session) -> None:
     """Thousands of random fault mixes; ``-- --seeds N`` for another number."""
     session.install(*TEST_TOOLS, *editable(*MEMBERS))
     count = session.posargs or ["--seeds", "2000", "--timeout", "0"]
-    session.run("pytest", "tests/integration/test_virtual_faults.py", *count)
+    session.run("pytest", "tests/integration/faults", *count)
+
+
+@nox.session
+def planted(session: nox.Session) -> None:
+    """Plants known bugs, each in a copy; the suite must notice. ``-- NAME`` for one."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    session.run("python", "tests/planted/planted.py", *session.posargs)
 
 
 @nox.session

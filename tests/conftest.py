@@ -15,7 +15,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long `tapeline run` is watched under random disconnects",
     )
     group.addoption(
-        "--seeds", type=int, default=25, help="random fault mixes on the virtual clock"
+        "--seeds", type=int, default=200, help="random fault mixes on the virtual clock"
+    )
+    group.addoption(
+        "--first-seed", type=int, default=0, help="where the random fault mixes begin"
     )
     group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"

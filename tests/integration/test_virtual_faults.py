@@ -1,8 +1,7 @@
-"""Seeded faults on the virtual clock: nothing lost, and a seed replays exactly."""
+"""Whole runs on the virtual clock: quiet, disconnected, stopped and started."""
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,26 +27,6 @@ from tapeline.testing import (
 )
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
-
-
-def random_faults(seed: int) -> list[Fault]:
-    """A mix of what venues do to their clients."""
-    chance = random.Random(seed)
-    pool = [
-        Fault(kind="abort", mean_s=chance.uniform(5, 30)),
-        Fault(kind="close", mean_s=chance.uniform(5, 30), target="one", code=4006),
-        Fault(kind="drop", channel="trades", probability=chance.uniform(0.005, 0.1)),
-        Fault(kind="duplicate", probability=chance.uniform(0.01, 0.5)),
-        Fault(kind="permute", channel="trades", probability=chance.uniform(0.01, 0.2)),
-        Fault(kind="malformed", mean_s=chance.uniform(1, 10)),
-        Fault(kind="refuse", at_s=chance.uniform(5, 20), for_s=5.0, status=503),
-        Fault(kind="half-open", at_s=chance.uniform(5, 20)),
-        Fault(kind="no-ack", probability=chance.uniform(0.1, 0.5), for_s=20.0),
-        Fault(kind="rest-status", at_s=0.0, for_s=3.0, status=503),
-        Fault(kind="notice", at_s=chance.uniform(5, 30), deadline_s=5.0),
-        Fault(kind="reset-sequence", mean_s=chance.uniform(5, 20)),
-    ]
-    return chance.sample(pool, chance.randint(1, 5))
 
 
 async def collect(
@@ -109,20 +88,6 @@ def test_a_quiet_run_stores_every_fill_inside_coverage(tmp_path: Path) -> None:
     assert status["statistics"]["running_collectors"] == 1
 
 
-def test_random_faults_lose_and_double_nothing(
-    tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    failed = []
-    for seed in range(request.config.getoption("--seeds")):
-        accounts, _, simulator = run(
-            tmp_path / str(seed), seed, random_faults(seed), 40.0
-        )
-        if not accounts.ok or simulator.police.total or not accounts.total("stored"):
-            failed.append((seed, accounts.as_dict(), simulator.police.violations))
-
-    assert failed == []
-
-
 def test_active_equals_desired_after_random_faults(tmp_path: Path) -> None:
     faults = [Fault(kind="abort", mean_s=3.0, for_s=50.0)]
 
@@ -143,21 +108,3 @@ def test_the_downtime_between_two_runs_is_recorded_and_filled(tmp_path: Path) ->
     assert accounts.total("in_gaps") == 0
     # 60 s of collecting and two pauses of 3 s, at 20 fills/s of two instruments.
     assert accounts.total("emitted") == accounts.total("stored") > 2_200
-
-
-def test_the_same_seed_replays_exactly(tmp_path: Path) -> None:
-    digests = []
-    for name in ("a", "b"):
-        folder = tmp_path / name
-        run(folder, 5, random_faults(5), 30.0)
-        reader = PluginRegistry().open_reader(str(folder / "market.db"))
-        rows = [
-            tuple(row.values())
-            for table in (reader.trades(), reader.gaps(), reader.candles())
-            for row in table
-        ]
-        reader.close()
-        assert len(rows) > 200
-        digests.append(hashlib.sha256(repr(rows).encode()).hexdigest())
-
-    assert digests[0] == digests[1]

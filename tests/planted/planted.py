@@ -263,7 +263,6 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="only these bugs")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
     parser.add_argument("--list", type=Path, default=BUGS, help="another list of bugs")
-    parser.add_argument("--fast", action="store_true", help="only the cheap ones")
     options = parser.parse_args()
     bugs = load(options.list)
     unknown = sorted(set(options.names) - {bug.name for bug in bugs})
@@ -272,8 +271,6 @@ def main() -> None:
         parser.error(f"expected names of {known}; found {', '.join(unknown)}")
     if options.names:
         bugs = [bug for bug in bugs if bug.name in options.names]
-    if options.fast:
-        bugs = [bug for bug in bugs if bug.fast]
     if not bugs:
         parser.error("expected at least one bug, found none")
     if not run(bugs, max(1, min(options.jobs, len(bugs)))):

@@ -182,7 +182,7 @@ def test_a_flooded_socket_lets_others_run(run_world: RunWorld) -> None:
 def test_an_exception_of_ours_ends_one_connection_only(run_world: RunWorld) -> None:
     async def scenario(world: World) -> None:
         async with world.running("A"):
-            line = next(iter(world.link._lines.values()))
+            (line,) = next(iter(world.link._bundles.values())).lines
             dialog = line._current.dialog
             dialog.outgoing.run = None
             dialog.turn = None

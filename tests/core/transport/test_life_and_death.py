@@ -141,7 +141,7 @@ def test_a_minute_of_data_resets_the_back_off(run_world: RunWorld) -> None:
     async def scenario(world: World) -> None:
         world.rules.dial_errors.extend(TransportError("no way") for _ in range(12))
         async with world.running("A"):
-            line = next(iter(world.link._lines.values()))
+            (line,) = next(iter(world.link._bundles.values())).lines
             for _ in range(900):
                 if world.states() == {"A": "live"}:
                     break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -162,8 +163,6 @@ def _ids(simulator: Any, market: str, id_kind: str) -> list[int]:
 
 def _trade(stream: Subscription, number: int, at_ns: int) -> Trade:
     """A trade as it comes live; its price is nobody's business here."""
-    from decimal import Decimal
-
     one = Decimal(1)
     return Trade(
         stream, str(number), number, number, 1, "buy", one, one, at_ns, at_ns, "live"
@@ -176,3 +175,115 @@ def _note(result: Result, record: Record) -> None:
         result.revisions.append(record)
     elif isinstance(record, Trade):
         result.stored += range(record.first_id, record.last_id + 1)
+
+
+SIZES = (1, 2, 3, 98, 99, 100, 101, 499, 500, 998, 999, 1_000, 1_001, 2_500, 5_000)
+
+
+@EVERY
+@pytest.mark.parametrize("size", SIZES)
+def test_a_gap_of_any_size_is_filled_exactly_once_in_as_few_pages_as_it_takes(
+    heal: Heal, venue: Any, size: int
+) -> None:
+    result = heal(size)
+
+    assert result.stored == sorted(result.known[-51 - size : -49])
+    assert [gap.state for gap in result.gaps.values()] == ["closed"]
+    (gap,) = result.gaps.values()
+    assert gap.recovered_count == size
+    # Each page repeats one neighbor; the walk may need one more to meet the other.
+    pages = len(result.queries)
+    assert -(-size // (venue.page - 1)) <= pages <= size // (venue.page - 1) + 2
+    # Begun, one row for every page but the last, closed.
+    assert len(result.revisions) <= 3 + pages
+    assert result.violations == 0
+
+
+def test_pages_are_asked_for_in_the_direction_of_the_venue(
+    heal: Heal, venue: Any
+) -> None:
+    asked = heal(5_000).asked_from()
+
+    falling = venue.name == "okx"
+    assert len(asked) > 3
+    assert asked == sorted(asked, reverse=falling)
+    assert len(set(asked)) == len(asked)
+    assert not any("before" in query for query in heal(300).queries)
+
+
+@EVERY
+@pytest.mark.parametrize("live_first", [0, 40])
+def test_a_cache_that_lags_closes_nothing_that_it_does_not_know(
+    heal: Heal, venue: Any, live_first: int
+) -> None:
+    lagging = Fault(kind="stale", at_s=0.0, for_s=20.0, lag_s=30.0)
+
+    result = heal(200, [lagging], live_first=live_first)
+
+    assert result.states == {("closed", "id-hole")}
+    assert len(set(result.stored)) == len(result.stored) == 202 + live_first
+    assert result.violations == 0
+
+
+@EVERY
+@pytest.mark.parametrize("status", [429, 500, 502, 503])
+def test_a_refused_page_is_asked_for_again(heal: Heal, venue: Any, status: int) -> None:
+    refused = venue.refusing(for_s=15.0, status=status)
+    sometimes = venue.refusing(status=status, at_s=15.0, probability=0.3)
+
+    result = heal(1_500, [refused, sometimes])
+
+    assert result.states == {("closed", "id-hole")}
+    assert len(set(result.stored)) == len(result.stored) == 1_502
+
+
+@EVERY
+def test_pages_without_rows_never_close_a_gap_and_end_it_with_the_cause(
+    heal: Heal, venue: Any
+) -> None:
+    result = heal(50, [venue.refusing(status=200, body=venue.empty)])
+
+    assert result.states == {("unrecoverable", "beyond-reach")}
+    assert len(result.stored) == 2
+
+
+@EVERY
+def test_a_request_that_the_venue_calls_too_old_leaves_the_gap_open(
+    heal: Heal, venue: Any
+) -> None:
+    status, body = venue.expired
+
+    result = heal(50, [venue.refusing(status=status, body=body)], for_s=600.0)
+
+    assert result.states == {("open", "id-hole")}
+    assert len(result.stored) == 2
+    assert 2 < len(result.queries) < 60
+
+
+@EVERY
+def test_the_part_that_the_venue_still_has_is_stored_and_the_rest_given_up(
+    heal: Heal, venue: Any
+) -> None:
+    result = heal(2_500, max_fills=1_000)
+
+    states = result.states
+    assert ("unrecoverable", "beyond-reach") in states
+    assert states <= {("unrecoverable", "beyond-reach"), ("closed", "id-hole")}
+    missing = sum(
+        gap.to_id - gap.from_id + 1
+        for gap in result.gaps.values()
+        if gap.state == "unrecoverable" and gap.from_id and gap.to_id
+    )
+    assert 0 < missing == 2_502 - len(result.stored)
+
+
+@pytest.mark.parametrize("venue", ["okx", "binance-fills"], indirect=True)
+def test_ids_that_were_never_issued_are_told_from_lost_ones(
+    heal: Heal, venue: Any
+) -> None:
+    result = heal(700, hole_probability=0.2)
+
+    assert {state for state, _ in result.states} == {"closed"}
+    known = [number for number in result.known if number in set(result.stored)]
+    assert result.stored == known
+    assert len(known) == 702

@@ -191,6 +191,31 @@ def test_empty_seconds_have_flat_candles_once_it_is_known_that_nobody_traded(
     assert told.streams()["BTC-USDT", "trade"] in ("quiet", "live")
 
 
+def test_the_venues_word_completes_the_last_candle_of_a_market_that_went_quiet(
+    tell: Tell,
+) -> None:
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(120.0)
+        assert watch_of(manager)["quiet"] > 0
+
+    told = tell(
+        act,
+        faults=[Fault(kind="halt", symbol="BTC-USDT", at_s=30.0)],
+        rate_hz=2.0,
+        symbols=("BTC-USDT",),
+        timeframes=("1s",),
+        settings=EngineSettings(empty_candles=True),
+    )
+
+    rows = sorted(told.candles, key=lambda row: row["timestamp"])
+    assert {row["state"] for row in rows[1:]} == {"complete"}
+    traded = [row for row in rows if row["trades_count"]]
+    silent = rows[rows.index(traded[-1]) + 1 :]
+    assert traded[-1]["revision"] > 0, "it was partial until the venue was asked"
+    assert len(silent) > 20
+    assert told.accounts.ok
+
+
 @pytest.mark.parametrize("kind", ["halt", "delist"])
 def test_an_instrument_that_is_not_traded_any_more_is_halted(
     tell: Tell, kind: str

@@ -124,6 +124,17 @@ def test_what_is_below_the_first_row_is_not_proven(start: Any) -> None:
     assert proven(pages) == set(range(105, 111))
 
 
+def test_a_history_that_begins_inside_the_gap_is_exhausted_at_its_end(
+    start: Any,
+) -> None:
+    history = History(list(range(1_500, 4_000)))
+
+    pages = run(start(1_001, 3_600), history)
+
+    assert [page.exhausted for page in pages] == [False, False, True]
+    assert ids(pages) == list(range(1_500, 3_601))
+
+
 def test_a_lagging_database_is_asked_again(start: Any) -> None:
     backfill, history = start(101, 110), History(list(range(200)))
     page = backfill.read(history.answer(backfill.next().request, 100))

@@ -38,16 +38,18 @@ async def test_each_event_goes_to_the_channel_of_its_stream_in_order(
 ) -> None:
     sink = make_pubsub()
     assert await sink.open("live") is None
-    async with Redis(unix_socket_path=str(server.socket)) as client:
-        async with client.pubsub() as listener:
-            await listener.psubscribe("tapeline:okx:*")
-            await sink.write(
-                records.batch(
-                    [records.trade(1), records.trade(2)],
-                    [records.ticker(), records.candle()],
-                )
+    async with (
+        Redis(unix_socket_path=str(server.socket)) as client,
+        client.pubsub() as listener,
+    ):
+        await listener.psubscribe("tapeline:okx:*")
+        await sink.write(
+            records.batch(
+                [records.trade(1), records.trade(2)],
+                [records.ticker(), records.candle()],
             )
-            messages = await heard(listener, 4)
+        )
+        messages = await heard(listener, 4)
     await sink.close()
     assert [channel for channel, _ in messages] == [
         "tapeline:okx:spot:BTC-USDT:trade",

@@ -28,6 +28,8 @@ COLUMNS = {
     "raw_trades": "journal_id position ordinal exchange market symbol data_type "
     "timestamp raw_data",
     "tapeline_cursors": "journal_id sink position",
+    "tapeline_dead_letters": "journal_id sink position ordinal exchange market symbol "
+    "data_type reason content payload failed_ns",
     "tapeline_schema": "version",
 }
 
@@ -41,6 +43,7 @@ KEYS = {
     "balances": "journal_id position ordinal",
     "raw_trades": "journal_id position ordinal",
     "tapeline_cursors": "journal_id sink",
+    "tapeline_dead_letters": "journal_id sink position ordinal",
     "tapeline_schema": "version",
 }
 
@@ -63,9 +66,9 @@ def test_tables_have_the_documented_keys() -> None:
     assert found == KEYS
 
 
-def test_every_table_but_our_own_two_holds_records() -> None:
-    """Cursors and version are bookkeeping."""
-    bookkeeping = {"tapeline_cursors", "tapeline_schema"}
+def test_every_table_but_our_own_three_holds_records() -> None:
+    """Cursors, version and what was refused are bookkeeping."""
+    bookkeeping = {"tapeline_cursors", "tapeline_dead_letters", "tapeline_schema"}
     assert set(RECORD_TABLES) == set(TABLES) - bookkeeping
 
 

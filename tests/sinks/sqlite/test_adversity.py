@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import sqlite3
 from contextlib import closing
@@ -15,7 +16,13 @@ import attrs
 import pytest
 
 from tapeline.clock import Now
-from tapeline.errors import SinkError, SinkRejected, SinkUnavailable
+from tapeline.errors import (
+    SinkError,
+    SinkRejected,
+    SinkReplaced,
+    SinkUnavailable,
+)
+from tapeline.journal import decode
 from tapeline.model import DataType, MarketDataPoint
 from tapeline_sqlite import SqliteConfig
 from tapeline_sqlite.connection import open_connection
@@ -128,6 +135,13 @@ async def test_a_poison_record_is_named_and_nothing_is_stored(
     assert caught.value.records == ((2, 1),)
     assert "1 of 4 records cannot be stored" in str(caught.value)
     assert query("SELECT count(*) FROM trades") == [(0,)]
+    [letter] = query(
+        "SELECT journal_id, sink, position, ordinal, symbol, payload "
+        "FROM tapeline_dead_letters"
+    )
+    assert letter[:5] == ("journal-a", "local", 2, 1, "BTC-USDT")
+    [kept] = decode(base64.b64decode(letter[5]))
+    assert str(kept) == str(poison)
     await sink.write(records.batch(good, [records.trade(2)]))
     assert query("SELECT count(*) FROM trades") == [(2,)]
     assert query("SELECT position FROM tapeline_cursors") == [(2,)]
@@ -161,6 +175,28 @@ async def test_a_file_deleted_while_in_use_is_not_written_to_in_vain(
     assert not isinstance(caught.value, SinkUnavailable | SinkRejected)
     assert await sink.open("journal-a") is None
     await sink.write(records.batch([records.trade(2)], first=2))
+    await sink.close()
+
+
+async def test_an_older_copy_restored_into_the_open_file_is_noticed(
+    make_sink: Any, records: Any, query: Any, database: Path, tmp_path: Path
+) -> None:
+    """SQLite's own restore keeps the file and changes what is in it."""
+    sink = make_sink()
+    await sink.open("journal-a")
+    await sink.write(records.batch([records.trade(1)]))
+    with (
+        closing(sqlite3.connect(database)) as live,
+        closing(sqlite3.connect(tmp_path / "copy.db")) as copy,
+    ):
+        live.backup(copy)
+        await sink.write(records.batch([records.trade(2)], first=2))
+        copy.backup(live)
+    with pytest.raises(SinkReplaced, match="found .* at position 1: it was"):
+        await sink.write(records.batch([records.trade(3)], first=3))
+    assert await sink.open("journal-a") == 1
+    await sink.write(records.batch([records.trade(2)], [records.trade(3)], first=2))
+    assert query("SELECT last_id FROM trades") == [(1,), (2,), (3,)]
     await sink.close()
 
 

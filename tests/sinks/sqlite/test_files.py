@@ -12,7 +12,7 @@ import pytest
 
 from tapeline.errors import SinkError, SinkRejected, SinkUnavailable
 from tapeline.hookspecs import SinkContext
-from tapeline_sql import TABLES
+from tapeline_sql import SCHEMA_VERSION, TABLES
 from tapeline_sqlite import SqliteConfig, SqliteSink
 from tapeline_sqlite.connection import open_connection
 
@@ -61,7 +61,7 @@ async def test_the_file_has_the_tables_views_and_version(
         ("tickers_real",),
         ("trades_real",),
     ]
-    assert query("SELECT version FROM tapeline_schema") == [(1,)]
+    assert query("SELECT version FROM tapeline_schema") == [(SCHEMA_VERSION,)]
     for name, table in TABLES.items():
         found = [row[1] for row in query(f"PRAGMA table_info({name})")]
         assert found == table.columns.keys()
@@ -93,9 +93,50 @@ async def test_a_newer_schema_is_refused(make_sink: Any, database: Path) -> None
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("UPDATE tapeline_schema SET version = 99")
     assert await refusal(make_sink()) == (
-        "expected a database of schema version 1 or older, found version 99 in "
-        f"{database}; upgrade tapeline-sqlite or choose another path"
+        f"expected a database of schema version {SCHEMA_VERSION} or older, found "
+        f"version 99 in {database}; upgrade tapeline-sqlite or choose another path"
     )
+
+
+async def test_a_file_of_an_older_version_is_brought_up_to_date(
+    make_sink: Any, records: Any, query: Any, database: Path
+) -> None:
+    """Its rows stay; the sink goes on behind them."""
+    sink = make_sink()
+    await sink.open("journal-a")
+    await sink.write(records.batch([records.trade(1)]))
+    await sink.close()
+    with closing(sqlite3.connect(database)) as connection, connection:
+        # What version 2 brought.
+        connection.execute("DROP TABLE tapeline_dead_letters")
+        connection.execute("UPDATE tapeline_schema SET version = 1")
+    sinks = [make_sink(), make_sink()]
+    for sink in sinks:
+        assert await sink.open("journal-a") == 1
+    await sinks[0].write(records.batch([records.trade(2)], first=2))
+    for sink in sinks:
+        await sink.close()
+    assert query("SELECT version FROM tapeline_schema") == [(SCHEMA_VERSION,)]
+    assert query("SELECT count(*) FROM tapeline_dead_letters") == [(0,)]
+    assert query("SELECT last_id FROM trades") == [(1,), (2,)]
+
+
+async def test_a_locked_file_of_an_older_version_is_tried_again(
+    make_sink: Any, database: Path
+) -> None:
+    """An upgrade waits for its turn as a write does."""
+    sink = make_sink()
+    await sink.open("journal-a")
+    await sink.close()
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("DROP TABLE tapeline_dead_letters")
+        other.execute("UPDATE tapeline_schema SET version = 1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SinkUnavailable, match="locked"):
+            await sink.open("journal-a")
+        other.execute("ROLLBACK")
+    assert await sink.open("journal-a") is None
+    await sink.close()
 
 
 async def test_a_table_of_another_program_is_left_alone(

@@ -171,8 +171,8 @@ async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
 async def test_a_newer_database_is_refused(filled: Path) -> None:
     """Its columns may mean something else."""
     with closing(sqlite3.connect(filled)) as connection, connection:
-        connection.execute("UPDATE tapeline_schema SET version = 2")
-    with pytest.raises(UsageError, match="found version 2"):
+        connection.execute("UPDATE tapeline_schema SET version = 99")
+    with pytest.raises(UsageError, match="found version 99"):
         SqliteReader(filled)
 
 

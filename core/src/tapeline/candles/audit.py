@@ -117,7 +117,8 @@ class AuditResult:
         not_judged: state of ours that is not whole → number of bars.
         healed: cause → bars that matched only after they, or the venue's, changed.
         venue_missing: our whole bars that the venue never gave.
-        own_missing: bars with trades of the venue for which there is none of ours.
+        own_missing: bars with trades of the venue, after our first one, for which
+            there is none of ours.
         examples: sentences about the newest mismatches.
     """
 
@@ -187,12 +188,15 @@ class BarAudit:
         self._compare = Comparison(name)
         self._pairs: dict[int, _Pair] = {}
         self._oldest_ns = 0
+        self._first_ns: int | None = None
 
     def own(self, candle: Candle) -> str | None:
         """Take our bar; a sentence when it makes a mismatch."""
         pair = self._pair(candle.open_ns)
         if pair is None:
             return None
+        if self._first_ns is None:
+            self._first_ns = candle.open_ns
         pair.own_changed = pair.own is not None and pair.own.state in WHOLE
         pair.own = candle
         return self._judge(pair)
@@ -238,7 +242,13 @@ class BarAudit:
         self._oldest_ns = max(self._oldest_ns, open_ns + 1)
         if pair.venue is None and pair.own is not None and pair.own.state in WHOLE:
             self.result.venue_missing += 1
-        elif pair.own is None and pair.venue is not None and pair.venue.volume:
+        elif (
+            pair.own is None
+            and pair.venue is not None
+            and pair.venue.volume
+            and self._first_ns is not None
+            and open_ns > self._first_ns
+        ):
             self.result.own_missing += 1
 
     def _judge(self, pair: _Pair) -> str | None:

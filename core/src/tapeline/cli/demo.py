@@ -41,7 +41,7 @@ from tapeline.testing import (
 
 _MARKER = ".tapeline-demo"
 _SYMBOLS = ("BTC-USDT", "ETH-USDT")
-_AUDITED = ("1s", "1m")
+_AUDITED = ("1s",)
 _RATE_HZ = 40.0
 _FIRST_CUT_S = 10.0
 _CUT_EVERY_S = 30.0

@@ -13,7 +13,7 @@ from rich.table import Table
 from tapeline.cli.output import say
 from tapeline.collectors import CollectorManager
 from tapeline.delivery import SinkRunner
-from tapeline.model import Subscription
+from tapeline.model import DataType, Subscription
 from tapeline.runtime import Engine
 
 _REFRESH_S = 0.5
@@ -26,7 +26,8 @@ class StreamRow:
 
     Args:
         rate: accepted events a second since the last look.
-        lag_ms: receive time minus exchange time of the newest event.
+        lag_ms: receive time minus exchange time of the newest event; None for
+            candles, whose time is that of their opening.
         matched: of a stream of candles: bars of ours that equal the venue's, and
             those compared.
     """
@@ -83,7 +84,8 @@ class LiveView:
             received = getattr(stream.last, "received_ns", None)
             happened = getattr(stream.last, "exchange_ns", None)
             lag_ms = None
-            if received is not None and happened is not None:
+            is_candle = subscription.data_type == DataType.CANDLE
+            if received is not None and happened is not None and not is_candle:
                 lag_ms = (received - happened) / 1e6
             rows.append(
                 StreamRow(

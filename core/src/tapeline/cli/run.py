@@ -14,6 +14,7 @@ import typer
 
 from tapeline.cli.output import FAILED, guarded, run_async, say, warn
 from tapeline.cli.reporting import Reporter
+from tapeline.cli.systemd import SystemdNotifier
 from tapeline.collectors import CollectorManager
 from tapeline.collectors.configured import build_manager
 from tapeline.config import TapelineConfig, load_config
@@ -78,10 +79,14 @@ async def _run(
     proxy = config.runtime.proxy
     with use_seams(system_seams(proxy.reveal() if proxy is not None else None)):
         manager = build_manager(config, registry)
+    notifier = SystemdNotifier()
+    if notifier.active:
+        manager.beaten = notifier.beaten
     await manager.start()
     reporter = Reporter(manager, logger)
     names = ", ".join(manager.list_collectors())
     say(f"collecting: {names}; stop with Ctrl-C")
+    notifier.ready(f"collecting: {names}")
     reason: list[str] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
@@ -96,6 +101,7 @@ async def _run(
             tasks.cancel_scope.cancel()
     logger.info("%s", reporter.line())
     logger.info("stopping")
+    notifier.stopping()
     await _stop(manager, reporter)
     logger.info("%s", reporter.last_line())
     return reason[0] if reason else None

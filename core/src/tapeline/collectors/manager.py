@@ -11,6 +11,7 @@ import anyio
 import attrs
 
 from tapeline.candles import ConsolidationSettings
+from tapeline.clock import SystemClock
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.consolidation import Consolidation
@@ -33,10 +34,9 @@ from tapeline.model import (
 from tapeline.runtime import (
     Engine,
     EngineSettings,
-    cpu_seconds,
+    ResourceMeter,
+    Watchdog,
     current_seams,
-    open_files,
-    rss_bytes,
 )
 
 
@@ -59,6 +59,10 @@ class CollectorManager:
         settings: of the engine, e.g. its data folder.
         embedded: give the embedded database to collectors that need a sink and have
             none; False stores nothing then.
+
+    Attributes:
+        beaten: set before ``start`` to be told, from a thread and a few times a
+            second, how many seconds ago the loop turned; for a service manager.
     """
 
     def __init__(
@@ -92,8 +96,10 @@ class CollectorManager:
         self._restart_lock = asyncio.Lock()
         self._settling: dict[str, asyncio.Lock] = {}
         self._leaving: dict[str, list[_Member]] = {}
-        self._cpu = (cpu_seconds(), self._seams.clock.monotonic_ns())
+        self._meter = ResourceMeter(self._seams.clock)
+        self._watchdog: Watchdog | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self.beaten: Callable[[float], None] | None = None
         self._observers: list[Callable[[StatusChange], None]] = []
         self._services = Services(self._seams, self._notify)
         self._consolidations: dict[str, Consolidation] = {}
@@ -287,6 +293,7 @@ class CollectorManager:
         self._log.info(
             f"{self.manager_name}: {sum(started)} of {len(started)} collectors started"
         )
+        self._guard_loop()
         self._watcher = asyncio.create_task(
             self._watch(), name=f"tapeline-{self.manager_name}-watch"
         )
@@ -299,6 +306,9 @@ class CollectorManager:
             return
         self._running = False
         await self._services.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
+            self._watchdog = None
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
@@ -386,11 +396,12 @@ class CollectorManager:
                 "messages_per_second": received / uptime if uptime else 0.0,
                 "uptime_seconds": uptime,
             },
+            "loop": self._loop_status(),
             "services": {
                 name: {"state": part.state, "last_error": part.last_error}
                 for name, part in self._services.parts.items()
             },
-            "resources": self._resources(),
+            "resources": self._meter.measure(self._engine),
             "engine": None if self._engine is None else self._engine.status(),
         }
 
@@ -459,6 +470,20 @@ class CollectorManager:
                         "its bars are partial without it"
                     )
 
+    def _guard_loop(self) -> None:
+        # Simulated time stands still while a thread looks at it.
+        if isinstance(self._seams.clock, SystemClock):
+            self._watchdog = Watchdog(self._seams.clock, beaten=self.beaten)
+            self._watchdog.start()
+
+    def _loop_status(self) -> dict[str, Any]:
+        dog = self._watchdog
+        return {
+            "lag_s": None if dog is None else dog.lag_s,
+            "blocked": 0 if dog is None else dog.blocked,
+            "blocker": None if dog is None or dog.blocker is None else str(dog.blocker),
+        }
+
     async def _watch(self) -> None:
         """Start again, now and then, what should run and does not."""
         while True:
@@ -508,21 +533,6 @@ class CollectorManager:
                 await self._start_member(member)
             elif running and not member.enabled:
                 await self._stop_member(member)
-
-    def _resources(self) -> dict[str, Any]:
-        engine = self._engine
-        cpu_s, now_ns = cpu_seconds(), self._seams.clock.monotonic_ns()
-        before_s, before_ns = self._cpu
-        self._cpu = (cpu_s, now_ns)
-        passed_s = (now_ns - before_ns) / 1e9
-        return {
-            "cpu_seconds": cpu_s,
-            "cpu_percent": 100 * (cpu_s - before_s) / passed_s if passed_s > 0 else 0.0,
-            "rss_bytes": rss_bytes(),
-            "open_files": open_files(),
-            "sockets": 0 if engine is None else engine.open_sockets(),
-            "queue_bytes": 0 if engine is None else engine.queue_bytes(),
-        }
 
     async def _pause(self) -> None:
         now = self._seams.clock.monotonic_ns()

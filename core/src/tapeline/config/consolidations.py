@@ -53,8 +53,10 @@ def check_apart(
             problems.append(
                 (
                     under(under("consolidate", section.name), "symbol"),
-                    f"expected one consolidation of {section.symbol} "
-                    f"({section.market}), found it in [consolidate.{other}] already",
+                    (
+                        f"expected one consolidation of {section.symbol} "
+                        f"({section.market}), found it in [consolidate.{other}] already"
+                    ),
                 )
             )
 
@@ -67,8 +69,10 @@ def _check_form(
         problems.append(
             (
                 under(path, "market"),
-                f"expected a market ({one_of(markets)}), found "
-                f"{found(section.market)}{did_you_mean(section.market, markets)}",
+                (
+                    f"expected a market ({one_of(markets)}), found "
+                    f"{found(section.market)}{did_you_mean(section.market, markets)}"
+                ),
             )
         )
     else:
@@ -80,8 +84,10 @@ def _check_form(
         problems.append(
             (
                 where,
-                f"expected two or more exchanges, found {len(section.exchanges)}; "
-                "candles of one exchange need no consolidation",
+                (
+                    f"expected two or more exchanges, found {len(section.exchanges)}; "
+                    "candles of one exchange need no consolidation"
+                ),
             )
         )
     _check_once(section.exchanges, "exchange", where, problems)
@@ -120,9 +126,11 @@ def _check_parts(
         problems.append(
             (
                 at(under(path, "exchanges"), index),
-                f"expected an exchange of which a collector collects trades of "
-                f"{section.symbol} ({section.market}), found {found(exchange)} "
-                f"without one{hint}",
+                (
+                    f"expected an exchange of which a collector collects trades of "
+                    f"{section.symbol} ({section.market}), found {found(exchange)} "
+                    f"without one{hint}"
+                ),
             )
         )
 

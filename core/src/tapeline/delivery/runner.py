@@ -306,9 +306,7 @@ class SinkRunner:
             self._idle.set()
         raise _Abandoned
 
-    async def _pause(
-        self, error: SinkUnavailable | SinkReplaced | OSError
-    ) -> None:
+    async def _pause(self, error: SinkUnavailable | SinkReplaced | OSError) -> None:
         """Wait before the next try; a stop ends the wait."""
         self._retries += 1
         self._change(UNAVAILABLE, str(error))

@@ -151,6 +151,22 @@ class StreamLedger:
         stream.started_ns = None
         stream.written = None
 
+    def is_over(self, subscription: Subscription) -> bool:
+        """Whether *subscription* was dropped, and nothing of it has come since."""
+        stream = self._streams.get(subscription)
+        return stream is not None and stream.continuity.state().fresh
+
+    def forget(
+        self, subscription: Subscription, now_ns: int, out: list[Record]
+    ) -> None:
+        """Nobody will follow *subscription* again: what it misses is given up."""
+        stream = self._streams.pop(subscription, None)
+        if stream is None:
+            return
+        stream.continuity.settle(now_ns, out)
+        for gap in stream.continuity.open_gaps():
+            stream.continuity.resolve(gap.gap_id, UNRECOVERABLE, None, out)
+
     def quarantined(
         self,
         subscription: Subscription,
@@ -263,6 +279,7 @@ class StreamLedger:
                 stream.continuity.state(),
             )
             for subscription, stream in self._streams.items()
+            if not _is_done(stream)
         ]
         return msgspec.msgpack.encode(LedgerState(VERSION, self._gap_ids.last, streams))
 
@@ -357,6 +374,12 @@ class StreamLedger:
         if row != stream.written:
             stream.written = row
             out.append(row)
+
+
+def _is_done(stream: _Stream) -> bool:
+    """Whether a restart need not know of *stream*: dropped, with nothing missing."""
+    state = stream.continuity.state()
+    return state.fresh and not state.holes
 
 
 def _likely_class(record: Record) -> Continuity:

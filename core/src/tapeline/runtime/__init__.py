@@ -22,10 +22,16 @@ from tapeline.runtime.recordings import (
 )
 from tapeline.runtime.replay import replay
 from tapeline.runtime.replay_report import ReplayReport
-from tapeline.runtime.resources import cpu_seconds, open_files, rss_bytes
+from tapeline.runtime.resources import (
+    ResourceMeter,
+    cpu_seconds,
+    open_files,
+    rss_bytes,
+)
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import RestartBudget, Supervised, Supervisor
 from tapeline.runtime.system import current_seams, system_seams, use_seams
+from tapeline.runtime.watchdog import Watchdog, WatchdogSettings, find_blocker
 from tapeline.transport import Backoff
 
 __all__ = [
@@ -43,6 +49,7 @@ __all__ = [
     "Recorder",
     "RecorderSettings",
     "ReplayReport",
+    "ResourceMeter",
     "RestartBudget",
     "SinkPosition",
     "SinkSettings",
@@ -52,6 +59,8 @@ __all__ = [
     "Supervisor",
     "ThreadExecutor",
     "ThreadWorker",
+    "Watchdog",
+    "WatchdogSettings",
     "audit",
     "compare_with_journal",
     "compare_with_venue",
@@ -59,6 +68,7 @@ __all__ = [
     "current_seams",
     "expand_recordings",
     "fetch_instruments",
+    "find_blocker",
     "fingerprint",
     "merge_recordings",
     "open_files",

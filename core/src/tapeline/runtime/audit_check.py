@@ -62,10 +62,12 @@ class _Stream:
     width_ns: int
     venue: dict[datetime, tuple[Figures, int]] = attrs.field(factory=dict)
     gaps: list[tuple[int, int]] = attrs.field(factory=list)
+    first: datetime | None = None
 
     def judge(self, row: Mapping[str, Any]) -> None:
         """Compare our *row* with the venue's bar of its interval."""
         result, at = self.result, row["timestamp"]
+        self.first = at if self.first is None else min(self.first, at)
         venue = self.venue.pop(at, None)
         if venue is None:
             result.venue_missing += row["state"] in WHOLE
@@ -111,19 +113,21 @@ def compare_with_venue(reader: DatabaseReader) -> CandleAccounts:
     if not streams:
         return CandleAccounts(())
     _read_gaps(reader, streams)
-    own: set[BarName] = set()
     for row in reader.candles():
         if row["source"] != FROM_TRADES:
             continue
         stream = streams.get(_name(row))
         if stream is not None:
-            own.add(stream.result.name)
             stream.judge(row)
-    for stream in streams.values():
-        left = [figures for figures, _ in stream.venue.values() if figures.volume]
-        stream.result.own_missing = len(left)
     # Without any of ours there is nothing to compare: they were only collected.
-    return CandleAccounts([streams[name].result for name in sorted(own, key=str)])
+    both = [streams[name] for name in sorted(streams, key=str) if streams[name].first]
+    for stream in both:
+        stream.result.own_missing = sum(
+            bool(figures.volume)
+            for at, (figures, _) in stream.venue.items()
+            if stream.first is not None and at > stream.first
+        )
+    return CandleAccounts([stream.result for stream in both])
 
 
 def _name(row: Mapping[str, Any]) -> BarName:

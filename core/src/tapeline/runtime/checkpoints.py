@@ -40,6 +40,7 @@ def save_state(journal: JournalLike, pipeline: Pipeline) -> None:
             _Candles(_stream_key(subscription), stream.candles.snapshot())
             for subscription, stream in pipeline.streams.items()
             if stream.candles is not None
+            and not pipeline.ledger.is_over(subscription)
         ]
         + [
             _Candles(_stream_key(subscription), saved)

@@ -115,7 +115,7 @@ class Engine:
         self.last_error: str | None = None
         self.observers = list(observers)
         self._wrappers = tuple(wrappers)
-        self._sinks = Sinks(seams, self.live, self._data_dir, self._changed)
+        self._sinks = Sinks(seams, self.live, self.data_dir, self._changed)
         self._instruments: dict[str, dict[tuple[str, str], Instrument]] = {}
         self.audits = Audits()
         self.consolidations = Consolidations(seams.clock, self._instruments)
@@ -378,14 +378,15 @@ class Engine:
                 await self._close(journal)
 
     @property
-    def _data_dir(self) -> Path:
+    def data_dir(self) -> Path:
+        """Where the journal lives, when there is one on disk."""
         return self.settings.data_dir or _DATA_DIR
 
     async def _open_journal(self) -> JournalLike:
         if not self._sinks.durable:
             return MemoryJournal(self.seams.clock)
         return await Journal.open(
-            self._data_dir,
+            self.data_dir,
             clock=self.seams.clock,
             executor=self.seams.executor,
             settings=JournalSettings(
@@ -571,6 +572,11 @@ class Engine:
             for feed in self.feeds.values()
             for socket in feed.link.status().sockets
         )
+
+    def clock_offset_s(self) -> float | None:
+        """Largest offset of a venue's clock to ours, in seconds; None if unknown."""
+        offsets = [feed.link.status().venue_offset_ns for feed in self.feeds.values()]
+        return max(offsets, key=abs) / 1e9 if offsets else None
 
     def queue_bytes(self) -> int:
         """Bytes that wait in memory: for the journal, and for live consumers."""

@@ -16,7 +16,14 @@ import attrs
 
 from tapeline.errors import DataValidationError, RequestFailed
 from tapeline.hookspecs import ExchangeAdapter
-from tapeline.model import DataType, Fetch, Instrument, OutcomeKind, Subscription
+from tapeline.model import (
+    DataType,
+    Fetch,
+    Instrument,
+    OutcomeKind,
+    Subscription,
+    width_ns,
+)
 from tapeline.model import SubscriptionState as State
 from tapeline.runtime.silence import Silence
 from tapeline.runtime.watch_settings import Known, WatchSettings, WatchStatistics
@@ -62,6 +69,7 @@ class _Stream:
         act_at_ns: nothing is done about a stall before.
         askable: whether a probe can tell anything; without one, silence says nothing.
         suspect_ns: when it became suspect last.
+        least_s: silence that is usual in this stream, whatever its rate seems to be.
     """
 
     silence: Silence
@@ -79,6 +87,7 @@ class _Stream:
     act_at_ns: int = 0
     askable: bool = True
     suspect_ns: int = 0
+    least_s: float = 0.0
 
 
 class Watcher:
@@ -172,6 +181,9 @@ class Watcher:
                 stream = _Stream(silence, self._settings.again_s, status.events)
                 stream.looked_ns = now_ns
                 stream.askable = self._probe(subscription) is not None
+                if subscription.data_type == DataType.CANDLE:
+                    # A final candle comes once in its width, whatever trades do.
+                    stream.least_s = 2 * width_ns(subscription.timeframe) / 1e9
                 self._streams[subscription] = stream
             limit_s = self._look_at(stream, status, now_ns)
             if limit_s is not None:
@@ -205,6 +217,7 @@ class Watcher:
         limit_s = stream.silence.threshold_s
         if status.state is State.ACKED:
             limit_s = min(limit_s, self._settings.first_data_s)
+        limit_s = max(limit_s, stream.least_s)
         if not stream.askable:
             return None
         if silent_s < limit_s:

@@ -141,6 +141,7 @@ def _judge_stream(
         made.setdefault(number, []).append(fill)
     stored = _judge_trades(name, stream.trades, made, verdict)
     missing: set[int] = set()
+    denied: dict[int, int] = {}
     for gap in stream.gaps.values():
         verdict.gaps += 1
         if gap.state in ("open", "backfilling"):
@@ -151,9 +152,11 @@ def _judge_stream(
         if gap.state != CLOSED:
             missing.update(ids)
         elif gap.cause == NEVER_ISSUED:
-            for number in ids:
-                if number in made and number not in stored:
-                    verdict.blame(f"{name}: {number} was issued, gap {gap.gap_id}")
+            denied.update(dict.fromkeys(ids, gap.gap_id))
+    for number in sorted(made.keys() & denied.keys() - stored - missing):
+        verdict.blame(
+            f"{name}: {number} was issued, gap {denied[number]} says it never was"
+        )
     covered: set[int] = set()
     for row in stream.coverage.values():
         if row.first_id is not None and row.last_id is not None:

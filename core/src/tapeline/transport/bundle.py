@@ -131,14 +131,18 @@ class Bundle:
 
     async def run(self) -> None:
         """Keep a connection of each line alive until ``close`` or cancellation."""
-        async with anyio.create_task_group() as tasks:
-            for line in self.lines:
-                tasks.start_soon(line.run)
-            if len(self.lines) > 1:
-                tasks.start_soon(self._compare)
+        if len(self.lines) == 1:
+            await self.lines[0].run()
+            return
+        async with anyio.create_task_group() as helpers:
+            helpers.start_soon(self._compare)
+            async with anyio.create_task_group() as tasks:
+                for line in self.lines:
+                    tasks.start_soon(line.run)
+            helpers.cancel_scope.cancel()
 
     async def _compare(self) -> None:
-        while not all(line.closing for line in self.lines):
+        while True:
             for line in self.lines:
                 for other in line.others:
                     self._check(line, other)

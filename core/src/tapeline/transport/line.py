@@ -78,7 +78,7 @@ class Line:
         self._past: dict[Subscription, _Past] = {}
         self._crashes_ns: deque[int] = deque(maxlen=_CRASHES_AN_HOUR)
         self._backoff = self._new_backoff()
-        self._closing = False
+        self._closing = self._closed = False
         self._changed = anyio.Event()
         self._dial_at_ns: int | None = None
         self._replace_at_ns: int | None = None
@@ -128,11 +128,6 @@ class Line:
         return None if self._current is None else self._current.number
 
     @property
-    def closing(self) -> bool:
-        """True once it was closed for good."""
-        return self._closing
-
-    @property
     def data_ns(self) -> int:
         """When data came last on the present connection, monotonic; else 0."""
         current = self._current
@@ -159,13 +154,12 @@ class Line:
         return next((what for what in found if what), "")
 
     def close(self) -> None:
-        """Close for good; ``run`` returns soon."""
+        """Close; ``run`` returns soon, also one that has not begun."""
         self._closing = True
         self._changed.set()
 
     async def run(self) -> None:
         """Keep one connection alive until ``close`` or cancellation."""
-        self._closing = False
         self.failed = ""
         self._backoff = self._new_backoff()
         self._dial_at_ns = self._replace_at_ns = None
@@ -186,6 +180,7 @@ class Line:
             self._current = self._replacement = None
             self._retired.clear()
             self.running = False
+            self._closed, self._closing = self._closing, False
 
     # -- supervision -----------------------------------------------------------
 
@@ -432,7 +427,7 @@ class Line:
         if self._current is not None:
             return self._current.state
         if not self.running:
-            return "closed" if self._closing else "idle"
+            return "closed" if self._closed else "idle"
         return "backing-off"
 
 

@@ -89,7 +89,7 @@ class ExchangeLink:
         self._on_change = on_change
         self._logger = logger
         self._packer = RoutePacker()
-        self._lines: dict[int, Bundle] = {}
+        self._bundles: dict[int, Bundle] = {}
         self._numbers = itertools.count(1) if numbers is None else numbers
         self._tasks: anyio.abc.TaskGroup | None = None
         self._stopping = anyio.Event()
@@ -128,8 +128,8 @@ class ExchangeLink:
                 gone[subscription] = ()
                 if packed is not None:
                     touched.add(packed.number)
-                    if packed.number in self._lines:
-                        gone[subscription] = self._lines[packed.number].connections()
+                    if packed.number in self._bundles:
+                        gone[subscription] = self._bundles[packed.number].connections()
         for subscription, route in routes.items():
             touched.add(self._packer.add(subscription, route).number)
         for number in sorted(touched):
@@ -144,9 +144,9 @@ class ExchangeLink:
         Args:
             connection: the one whose session is meant; None for all.
         """
-        line = self._line_of(subscription)
-        if line is not None:
-            line.resync(subscription, connection)
+        bundle = self._bundle_of(subscription)
+        if bundle is not None:
+            bundle.resync(subscription, connection)
 
     def resubscribe(self, subscription: Subscription, cause: str = STALL) -> None:
         """End *subscription* and ask for it anew, leaving its neighbors alone."""
@@ -159,13 +159,13 @@ class ExchangeLink:
         places: dict[int, list[Subscription]] = {}
         for subscription in subscriptions:
             packed = self._packer.find(subscription)
-            if packed is not None and packed.number in self._lines:
+            if packed is not None and packed.number in self._bundles:
                 places.setdefault(packed.number, []).append(subscription)
         for number, found in places.items():
-            self._lines[number].resubscribe(found, cause)
+            self._bundles[number].resubscribe(found, cause)
 
     def socket_of(self, subscription: Subscription) -> int | None:
-        """Number of the line that carries *subscription*; None when none does."""
+        """Number of the socket that carries *subscription*; None when none does."""
         packed = self._packer.find(subscription)
         return None if packed is None else packed.number
 
@@ -176,14 +176,14 @@ class ExchangeLink:
             ``request`` or ``frame``, which may wait for a budget of ours;
             ``answer``, which the venue owes; empty when nothing is under way.
         """
-        line = self._line_of(subscription)
-        return "" if line is None else line.pending(subscription)
+        bundle = self._bundle_of(subscription)
+        return "" if bundle is None else bundle.pending(subscription)
 
     def drop_socket(self, number: int, cause: str = STALL) -> None:
-        """End the connection of line *number* and dial another."""
-        line = self._lines.get(number)
-        if line is not None:
-            line.drop("dropped on request", cause)
+        """End a connection of socket *number* and dial another."""
+        bundle = self._bundles.get(number)
+        if bundle is not None:
+            bundle.drop("dropped on request", cause)
 
     def replace_sockets(
         self, subscriptions: Collection[Subscription], reason: str
@@ -191,8 +191,8 @@ class ExchangeLink:
         """Have the sockets that carry *subscriptions* replaced, with overlap."""
         packed = (self._packer.find(subscription) for subscription in subscriptions)
         for number in {one.number for one in packed if one is not None}:
-            if number in self._lines:
-                self._lines[number].replace(reason)
+            if number in self._bundles:
+                self._bundles[number].replace(reason)
 
     # -- running ---------------------------------------------------------------
 
@@ -209,13 +209,13 @@ class ExchangeLink:
                 self._tasks = tasks
                 helpers = anyio.CancelScope()
                 tasks.start_soon(self._keep_time, helpers)
-                for line in self._lines.values():
-                    tasks.start_soon(self._run_line, line)
+                for bundle in self._bundles.values():
+                    tasks.start_soon(self._run_bundle, bundle)
                 # As long as the collector runs.
                 await self._stopping.wait()
                 helpers.cancel()
-                for line in self._lines.values():
-                    line.close()
+                for bundle in self._bundles.values():
+                    bundle.close()
         finally:
             self._tasks = None
             self._stopped.set()
@@ -247,44 +247,46 @@ class ExchangeLink:
 
     def subscriptions(self) -> list[SubscriptionStatus]:
         """How each wanted stream is; cheaper than the whole ``status``."""
-        return [one for line in self._lines.values() for one in line.subscriptions()]
+        return [
+            one for bundle in self._bundles.values() for one in bundle.subscriptions()
+        ]
 
     def subscription(self, subscription: Subscription) -> SubscriptionStatus | None:
         """How one wanted stream is; None when it is not wanted."""
-        line = self._line_of(subscription)
-        return None if line is None else line.subscription(subscription)
+        bundle = self._bundle_of(subscription)
+        return None if bundle is None else bundle.subscription(subscription)
 
     def activity(self) -> tuple[int, int]:
         """Something that changes with every frame, and with every socket's state."""
-        lines = self._lines.values()
-        return sum(line.frames for line in lines), self._turns
+        bundles = self._bundles.values()
+        return sum(bundle.frames for bundle in bundles), self._turns
 
     def pulse(self) -> LinkPulse:
         """The few figures of ``status`` that are cheap."""
-        lines = self._lines.values()
-        failed = next((line.failed for line in lines if line.failed), "")
-        worst = max(lines, key=lambda line: line.attempts, default=None)
+        bundles = self._bundles.values()
+        failed = next((bundle.failed for bundle in bundles if bundle.failed), "")
+        worst = max(bundles, key=lambda bundle: bundle.attempts, default=None)
         return LinkPulse(
             failed,
             worst.last_error if worst is not None else self._first_error,
             worst.attempts if worst is not None else self._first_attempts,
-            sum(line.frames for line in lines),
+            sum(bundle.frames for bundle in bundles),
         )
 
     def status(self) -> LinkStatus:
         """How the link, its sockets and its streams are; never the network."""
-        lines = list(self._lines.values())
-        sockets = [one for line in lines for one in line.status()]
-        failed = next((line.failed for line in lines if line.failed), "")
-        worst = max(lines, key=lambda line: line.attempts, default=None)
+        bundles = list(self._bundles.values())
+        sockets = [one for bundle in bundles for one in bundle.status()]
+        failed = next((bundle.failed for bundle in bundles if bundle.failed), "")
+        worst = max(bundles, key=lambda bundle: bundle.attempts, default=None)
         return LinkStatus(
             self._adapter.name,
             self.name,
-            self._state({line.state for line in lines}),
+            self._state({bundle.state for bundle in bundles}),
             failed,
             worst.last_error if worst is not None else self._first_error,
             worst.attempts if worst is not None else self._first_attempts,
-            sum(line.reconnects for line in lines),
+            sum(bundle.reconnects for bundle in bundles),
             self.rest.banned_for_s(),
             self.rest.venue_offset_ns,
             sockets,
@@ -310,22 +312,22 @@ class ExchangeLink:
             self._config, self._instruments.get(key), subscription
         )
 
-    def _line_of(self, subscription: Subscription) -> Bundle | None:
+    def _bundle_of(self, subscription: Subscription) -> Bundle | None:
         packed = self._packer.find(subscription)
-        return self._lines.get(packed.number) if packed is not None else None
+        return self._bundles.get(packed.number) if packed is not None else None
 
     def _apply(self, number: int) -> None:
-        """Bring line *number* in step with what is packed on its socket."""
+        """Bring socket *number* in step with what is packed on its socket."""
         packed = self._packer.sockets.get(number)
-        line = self._lines.get(number)
+        bundle = self._bundles.get(number)
         if packed is None:
-            if line is not None:
-                line.want(())
-                line.close()
-                del self._lines[number]
+            if bundle is not None:
+                bundle.want(())
+                bundle.close()
+                del self._bundles[number]
             return
-        if line is None:
-            line = Bundle(
+        if bundle is None:
+            bundle = Bundle(
                 self._wiring,
                 number,
                 packed.route,
@@ -333,17 +335,17 @@ class ExchangeLink:
                 lambda: next(self._numbers),
                 self._tell,
             )
-            self._lines[number] = line
+            self._bundles[number] = bundle
             if self._tasks is not None:
-                self._tasks.start_soon(self._run_line, line)
-        line.want(packed.subscriptions)
+                self._tasks.start_soon(self._run_bundle, bundle)
+        bundle.want(packed.subscriptions)
 
-    async def _run_line(self, line: Bundle) -> None:
-        if line.route.private:
+    async def _run_bundle(self, bundle: Bundle) -> None:
+        if bundle.route.private:
             # Signatures carry the venue's time; without it they may still do.
             with anyio.move_on_after(_TIME_BEFORE_LOGIN_S):
                 await self._venue_time.synced.wait()
-        await line.run()
+        await bundle.run()
 
     async def _keep_time(self, scope: anyio.CancelScope) -> None:
         with scope:

@@ -1,7 +1,8 @@
 """Filling holes in trades from pages that come oldest first.
 
 ``aggTrades`` and ``historicalTrades`` give rows from ``fromId`` on, that id included.
-Each page begins with a known neighbor: it proves that pages join without a seam. The
+Each page begins with a known neighbor: it proves that pages join without a seam. A
+page that begins above it shows that the venue does not have what lies between. The
 venue's database may lag behind the stream; then the page ends before the hole does.
 
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints
@@ -65,6 +66,7 @@ class TradeBackfill:
     _next_id: int = attrs.field(init=False)
     _stale: int = attrs.field(default=0, init=False)
     _done: bool = attrs.field(default=False, init=False)
+    _short: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._given = self.from_id - 1
@@ -112,20 +114,20 @@ class TradeBackfill:
         newest = max(trade.last_id for trade in trades)
         # the row that joins pages was given out with the page before
         wanted = [t for t in trades if self._given < t.last_id <= self.to_id]
+        self._short = self._short or oldest > max(self._next_id, 1)
         if newest >= self.to_id:
             self._done = True
         elif newest <= self._next_id:
             return self._no_progress(wanted)
         self._stale = 0
         self._next_id = self._given = newest
-        if None in read:
-            # an unusable row may be any of these ids: nothing is proven
-            return BackfillPage(wanted)
+        ended = self._done and self._short
         proven_from = max(oldest, self.from_id)
         proven_to = min(newest, self.to_id)
-        if proven_from > proven_to:
-            return BackfillPage(wanted)
-        return BackfillPage(wanted, proven_from, proven_to)
+        if None in read or proven_from > proven_to:
+            # an unusable row may be any of these ids: nothing is proven
+            return BackfillPage(wanted, exhausted=ended)
+        return BackfillPage(wanted, proven_from, proven_to, exhausted=ended)
 
     def _no_progress(self, trades: tuple[Trade, ...] | list[Trade]) -> BackfillPage:
         """The venue has nothing newer yet, or never will."""

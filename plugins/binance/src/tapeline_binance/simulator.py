@@ -360,8 +360,10 @@ class BinanceSimulator(SimulatorBase):
         if not topics or not all(topic.settled for topic in topics):
             return None
         depth = instrument.feed.book.depth
-        return instrument.update_id, instrument.top(BID, depth), instrument.top(
-            ASK, depth
+        return (
+            instrument.update_id,
+            instrument.top(BID, depth),
+            instrument.top(ASK, depth),
         )
 
     def elsewhere(self, target: str) -> str:

@@ -51,6 +51,11 @@ class _Metrics:
             yield from _gaps(engine)
             yield from _sinks(engine)
             yield from _engine(engine)
+        yield _gauge(
+            "tapeline_loop_lag_seconds",
+            "How late the loop was at its worst in the last minute.",
+            status["loop"]["lag_s"],
+        )
         yield from _resources(status["resources"])
 
 
@@ -247,12 +252,6 @@ def _engine(engine: Mapping[str, Any]) -> Iterator[Metric]:
         "Time since the loop turned last.",
         engine["heartbeat_age_s"],
     )
-    if "loop_lag_s" in engine:
-        yield _gauge(
-            "tapeline_loop_lag_seconds",
-            "How late the loop is, at its worst in the last minute.",
-            engine["loop_lag_s"],
-        )
     journal = engine["journal"]
     if journal is not None:
         yield _gauge("tapeline_journal_rows", "Rows in the journal.", journal["rows"])
@@ -264,5 +263,5 @@ def _resources(resources: Mapping[str, Any]) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "tapeline_cpu_seconds", "CPU time used.", value=resources["cpu_seconds"]
     )
-    for key in ("rss_bytes", "open_files", "queue_bytes"):
+    for key in ("rss_bytes", "open_files", "queue_bytes", "disk_free_bytes"):
         yield _gauge(f"tapeline_{key}", f"The process' {key}.", resources[key])

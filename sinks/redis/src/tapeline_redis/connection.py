@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
 from redis.exceptions import TimeoutError as RedisTimeout
 
@@ -73,11 +74,7 @@ class Line:
         }
         self._timeout_s = timeout_s
         self._connection: AbstractConnection | None = None
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection, as far as is known."""
-        return self._connection is not None
+        self._transport: asyncio.WriteTransport | None = None
 
     async def call(self, *commands: Command) -> list[Any]:
         """Send *commands* at once and read a reply to each.
@@ -103,29 +100,29 @@ class Line:
 
     async def close(self) -> None:
         """Drop the connection; safe twice."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with anyio.move_on_after(_GRACE_S, shield=True):
-                await connection.disconnect(nowait=True)
+        if self._connection is not None:
+            await self._discard(self._connection)
 
     async def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._kind(**self._options)
+            self._transport = None
         try:
             if not connection.is_connected:
                 await connection.connect()  # type: ignore[no-untyped-call]
+                self._transport = _transport(connection)
             packed = connection.pack_commands(commands)
             await connection.send_packed_command(packed, check_health=False)
             return [await connection.read_response() for _ in commands]
         except BaseException:
-            self._discard(connection)
+            await self._discard(connection)
             raise
 
     async def _end(self, task: asyncio.Task[list[Any]]) -> None:
         """Take the connection away from a call, and wait until it noticed."""
-        if self._connection is not None:
-            self._discard(self._connection)
+        if self._transport is not None:
+            self._transport.abort()
         with anyio.CancelScope(shield=True):
             await asyncio.wait({task}, timeout=self._timeout_s + _GRACE_S)
             if not task.done():
@@ -135,11 +132,20 @@ class Line:
         if not task.cancelled():
             task.exception()
 
-    def _discard(self, connection: AbstractConnection) -> None:
+    async def _discard(self, connection: AbstractConnection) -> None:
         if self._connection is connection:
             self._connection = None
+        transport, self._transport = self._transport, None
         # Closing politely waits until everything is written, which a server that
-        # stands still never lets happen; the driver has no other way to abort.
-        writer = getattr(connection, "_writer", None)
-        if writer is not None:
-            writer.transport.abort()
+        # stands still never lets happen.
+        if transport is not None:
+            transport.abort()
+        with anyio.CancelScope(shield=True):  # nothing is waited for any more
+            await connection.disconnect(nowait=True)
+            await anyio.lowlevel.checkpoint()
+
+
+def _transport(connection: AbstractConnection) -> asyncio.WriteTransport | None:
+    """What the driver writes to; it has no way of its own to abort."""
+    writer = getattr(connection, "_writer", None)
+    return None if writer is None else writer.transport

@@ -41,7 +41,8 @@ def failure(error: Exception, address: str, *, was_open: bool) -> SinkError:
             is a server that is being set up, not a mistake in the configuration.
     """
     text = str(error) or type(error).__name__
-    if isinstance(error, _FINAL):
+    # While it connects, the driver wraps what the server said into something else.
+    if isinstance(error, _FINAL) or isinstance(error.__cause__, _FINAL):
         if was_open:
             return SinkUnavailable(f"{address}: {text}")
         return SinkError(

@@ -55,14 +55,15 @@ def table_names(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables and views in an empty database; check them in another.
+    """Make the tables in an empty database; bring those of an older one up to date.
 
     Raises:
         sqlite3.Error: the database refuses.
         SinkError: the tables are another program's, or a newer version's.
     """
     if "tapeline_schema" in table_names(connection):
-        _check_version(connection, path)
+        if _checked_version(connection, path) < SCHEMA_VERSION:
+            _upgrade(connection)
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -82,7 +83,29 @@ def prepare_schema(connection: sqlite3.Connection, path: Path) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    _check_version(connection, path)
+    _checked_version(connection, path)
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    # Needed once in the life of a database: not worth an import at every start.
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import StaticPool
+
+    from tapeline_sql.migrations import upgrade
+
+    # The driver's connection is lent: it is ours before and after.
+    engine = create_engine(
+        "sqlite://", creator=lambda: connection, poolclass=StaticPool
+    )
+    try:
+        with engine.connect() as bound:
+            # Before anything is looked at: another process may be doing the same.
+            connection.execute("BEGIN IMMEDIATE")
+            upgrade(bound)
+            bound.commit()
+    except DBAPIError as error:
+        raise error.orig if isinstance(error.orig, sqlite3.Error) else error from None
 
 
 def _refuse_foreign(names: frozenset[str], path: Path) -> None:
@@ -94,7 +117,7 @@ def _refuse_foreign(names: frozenset[str], path: Path) -> None:
         )
 
 
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+def _checked_version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute(
         "SELECT max(version) FROM tapeline_schema"
     ).fetchone()
@@ -104,3 +127,4 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
             f"version {version} in {path}; upgrade tapeline-sqlite or choose another "
             "path"
         )
+    return int(version)

@@ -34,7 +34,9 @@ class SqliteSink:
         path = config.path or context.data_dir / DEFAULT_FILE
         self._path = path.expanduser().absolute()
         self._context = context
-        self._store = Store(self._path, context.name, config, connect)
+        self._store = Store(
+            self._path, context.name, config, connect, context.clock.wall_ns
+        )
         self._worker: Worker | None = None
         self._counters: Counter[str] = Counter()
         self._issue = ""

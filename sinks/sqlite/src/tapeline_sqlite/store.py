@@ -10,9 +10,11 @@ from pathlib import Path
 import attrs
 from sqlalchemy.dialects import sqlite
 
-from tapeline.errors import SinkError, SinkRejected
+from tapeline.clock import SystemClock
+from tapeline.delivery import DeadLetter
+from tapeline.errors import SinkError, SinkRejected, SinkReplaced
 from tapeline.model import BACKFILL, Batch, Part
-from tapeline_sql import TABLES, InsertBuilder, Row, build_rows
+from tapeline_sql import TABLES, InsertBuilder, Row, build_rows, dead_letter_row
 from tapeline_sqlite.config import SqliteConfig
 from tapeline_sqlite.connection import open_connection, prepare_schema
 from tapeline_sqlite.failures import (
@@ -63,6 +65,7 @@ class Store:
         path: the database file.
         sink: name under which its cursor is kept.
         connect: opens connections; for tests that need a special one.
+        now_ns: wall nanoseconds UTC, for the table of dead letters.
     """
 
     def __init__(
@@ -71,11 +74,13 @@ class Store:
         sink: str,
         config: SqliteConfig,
         connect: Connect = open_connection,
+        now_ns: Callable[[], int] = SystemClock().wall_ns,
     ) -> None:
         self._path = path
         self._sink = sink
         self._config = config
         self._connect = connect
+        self._now_ns = now_ns
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._known: dict[str, int] = {}
@@ -164,15 +169,23 @@ class Store:
             return connection
         self.close()
         connection = self._open_connection()
+        self._checked_cursor(connection, journal_id)
+        return connection
+
+    def _checked_cursor(
+        self, connection: sqlite3.Connection, journal_id: str
+    ) -> int | None:
+        """The stored cursor, which may be further than we know, but never behind."""
         known = self._known.get(journal_id)
         found = self._cursor(connection, journal_id)
         if known is not None and (found is None or found < known):
-            raise SinkError(
+            raise SinkReplaced(
                 f"expected the database that was written up to position {known}, "
                 f"found {self._path} {_how_far(found)}: it was deleted or replaced "
-                "while in use; start again, and what is missing is recorded as gaps"
+                "while in use; what the journal still has is written again, and what "
+                "is missing is recorded as gaps"
             )
-        return connection
+        return found
 
     def _cursor(self, connection: sqlite3.Connection, journal_id: str) -> int | None:
         row = connection.execute(_SELECT_CURSOR, (journal_id, self._sink)).fetchone()
@@ -180,7 +193,8 @@ class Store:
 
     def _transaction(self, connection: sqlite3.Connection, batch: Batch) -> Written:
         connection.execute("BEGIN IMMEDIATE")
-        cursor = self._cursor(connection, batch.journal_id)
+        # A copy may have been restored into the very file that we hold open.
+        cursor = self._checked_cursor(connection, batch.journal_id)
         parts = [
             part for part in batch.parts if cursor is None or part.position > cursor
         ]
@@ -243,24 +257,42 @@ class Store:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             refused = self._refused(connection, batch)
+            self._bury(connection, batch.journal_id, refused)
         except sqlite3.Error as error:
             self.close()
             return write_failure(error, self._path)
         if not refused:
             self.close()
             return SinkError(f"expected a batch that can be stored, found {failure}")
-        position, ordinal, reason = refused[0]
+        first = refused[0]
         return SinkRejected(
             f"{self._path}: {len(refused)} of {len(batch)} records cannot be stored; "
-            f"the first is at position {position}, ordinal {ordinal}: {reason}",
-            [(position, ordinal) for position, ordinal, _ in refused],
+            f"the first is at position {first.position}, ordinal {first.ordinal}: "
+            f"{first.reason}",
+            [(letter.position, letter.ordinal) for letter in refused],
         )
+
+    def _bury(
+        self,
+        connection: sqlite3.Connection,
+        journal_id: str,
+        letters: Sequence[DeadLetter],
+    ) -> None:
+        """Keep what is refused in the table of dead letters."""
+        now_ns = self._now_ns()
+        rows = [
+            dead_letter_row(journal_id, self._sink, letter, now_ns)
+            for letter in letters
+        ]
+        connection.execute("BEGIN IMMEDIATE")
+        self._insert(connection, "tapeline_dead_letters", rows)
+        connection.execute("COMMIT")
 
     def _refused(
         self, connection: sqlite3.Connection, batch: Batch
-    ) -> list[tuple[int, int, str]]:
-        """``(position, ordinal, reason)`` of what fails when it is stored alone."""
-        refused = []
+    ) -> list[DeadLetter]:
+        """What fails when it is stored alone."""
+        refused: list[DeadLetter] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
             for position, ordinal, record in batch.records():
@@ -273,7 +305,7 @@ class Store:
                     if not is_about_data(error):
                         raise
                     reason = f"{type(record).__name__}: {error}"
-                    refused.append((position, ordinal, reason))
+                    refused.append(DeadLetter(position, ordinal, record, reason))
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
