@@ -20,6 +20,7 @@ from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, use_seams
 from tapeline.seams import Seams
 from tapeline.testing import (
+    DEFAULT_INSTRUMENTS,
     Fault,
     InlineExecutor,
     Market,
@@ -31,6 +32,7 @@ from tapeline.testing import (
 )
 
 SYMBOL = "BTC-USDT"
+INSTRUMENTS = [one for one in DEFAULT_INSTRUMENTS if one.symbol == SYMBOL]
 EXCHANGES = ("okx", "binance")
 CONTRACT = {"okx": Decimal("0.01"), "binance": Decimal(1)}
 """Base units in one unit of size of the perpetual."""
@@ -71,7 +73,7 @@ def _venues(
     registry = PluginRegistry()
     by_name = {}
     for number, name in enumerate(EXCHANGES):
-        market = Market(seed + number, rate_hz=6.0, start_ns=clock.wall_ns())
+        market = Market(seed + number, INSTRUMENTS, 6.0, clock.wall_ns())
         simulator = registry.exchange(name).simulator(
             market, faults=faults.get(name, ())
         )
@@ -199,11 +201,11 @@ SPOT = dict.fromkeys(EXCHANGES, Decimal(1))
 
 
 def test_stored_bars_are_the_sum_of_the_venues_bars(tmp_path: Path) -> None:
-    run = collect(tmp_path / "a", 40.0)
+    run = collect(tmp_path / "a", 30.0)
 
     bars = check_bars(run, SPOT)
     states = [bar["state"] for bar in bars]
-    assert states.count("complete") > 30
+    assert states.count("complete") > 20
     assert {bar["timeframe"] for bar in bars} == {"1s", "5s"}
 
 
@@ -264,9 +266,9 @@ def test_a_venue_that_is_away_makes_bars_partial_until_it_is_back(
 ) -> None:
     outage = [
         Fault(kind="abort", at_s=12.0),
-        Fault(kind="refuse", at_s=12.0, for_s=25.0, status=503),
+        Fault(kind="refuse", at_s=12.0, for_s=20.0, status=503),
     ]
-    run = collect(tmp_path / "a", 90.0, faults={"binance": outage})
+    run = collect(tmp_path / "a", 60.0, faults={"binance": outage})
 
     bars = check_bars(run, SPOT)
     first_said = {}
@@ -283,11 +285,11 @@ def test_a_venue_that_is_away_makes_bars_partial_until_it_is_back(
 
 @pytest.mark.parametrize("crash", [False, True], ids=["stopped", "killed"])
 def test_a_restart_goes_on_with_the_same_bars(tmp_path: Path, crash: bool) -> None:
-    run = collect(tmp_path / "a", 17.3, 21.9, 30.0, crash=crash)
+    run = collect(tmp_path / "a", 12.3, 14.9, 20.0, crash=crash)
 
     bars = check_bars(run, SPOT)
     times = sorted(bar["timestamp"] for bar in bars if bar["timeframe"] == "5s")
-    assert len(times) >= 14
+    assert len(times) >= 9
     # The first bars began, and the last two ended, inside an interval.
     inner = [bar for bar in bars if times[1] <= bar["timestamp"] < times[-2]]
     not_whole = [b for b in inner if b["state"] not in ("complete", "repaired")]

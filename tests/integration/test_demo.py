@@ -17,6 +17,7 @@ KEYS = {
     "trades_emitted",
     "trades_stored",
     "duplicates",
+    "candles",
     "candles_stored",
     "reconnects",
     "limit_violations",
@@ -36,6 +37,9 @@ def test_fifteen_seconds_end_with_a_summary_that_is_ok(
     assert summary["limit_violations"] == 0
     assert summary["reconnects"] >= 1
     assert summary["candles_stored"] > 0
+    assert summary["candles"]["compared"] > 10
+    assert summary["candles"]["matched"] == summary["candles"]["compared"]
+    assert summary["candles"]["match_rate"] == 1.0
     assert summary["trades_lost"] == 0
     assert summary["trades_emitted"] == (
         summary["trades_stored"] + summary["trades_in_gaps"]
@@ -73,7 +77,12 @@ def test_its_database_passes_verify_with_the_ledger(tapeline: Any) -> None:
         assert f"cause {gap['cause']}, state {gap['state']}" in line
     streams = accounts["streams"]
     assert shown.returncode == 0, shown.stderr
-    assert len(shown.stdout.splitlines()) == len(streams) + 1
+    lines = shown.stdout.splitlines()
+    audited = [line for line in lines if line.startswith("candles ")]
+    assert len(lines) == len(streams) + 1 + len(audited)
+    assert len(audited) == len(streams)
+    assert all("whole bars equal the venue's" in line for line in audited)
+    assert accounts["candles"]["match_rate"] == 1.0
 
 
 def test_verify_compares_with_the_journal_and_tells_of_a_wrong_one(
@@ -214,3 +223,4 @@ def test_without_a_terminal_it_prints_plain_lines(tapeline: Any) -> None:
     assert "\x1b[" not in done.stdout
     assert "Ctrl-C" in done.stdout.splitlines()[0]
     assert "every trade is accounted for" in done.stdout
+    assert "whole candles equal those of the venues" in done.stdout

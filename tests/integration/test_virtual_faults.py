@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import pytest
 
 from tapeline.collectors import CollectorManager, ExchangeCollector
 from tapeline.model import DataType

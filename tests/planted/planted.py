@@ -161,8 +161,10 @@ class Copy:
             return Verdict(CAUGHT, _shortened(failed))
         if process.returncode == 1 and broken:
             return Verdict(NOT_RUN, f"errors around {_shortened(broken)}")
-        last = output.strip().splitlines()[-1:] or ["nothing was said"]
-        return Verdict(NOT_RUN, f"pytest ended with {process.returncode}: {last[0]}")
+        said = [line for line in output.splitlines() if line.startswith(("E ", "ERR"))]
+        said = said or output.strip().splitlines() or [""]
+        why = f"pytest ended with {process.returncode}: {' '.join(said[-1].split())}"
+        return Verdict(NOT_RUN, why)
 
     def check(self, bug: Bug) -> Verdict:
         """Plant *bug*, let its tests run, and take it out again."""

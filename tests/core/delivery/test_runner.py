@@ -176,6 +176,31 @@ def test_the_same_batch_comes_again_until_it_is_stored(
     run_virtual(main)
 
 
+def test_a_cursor_moves_only_over_what_the_sink_has_stored(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            stored = delivery.journal.append([make_trade(0)])
+            await delivery.clock.sleep(1)
+            assert runner.cursor == stored
+            sink.write_failures = 10**9
+            waiting = delivery.journal.append([make_trade(1)])
+            await delivery.clock.sleep(60)
+            assert runner.cursor == stored
+            assert delivery.journal.lag("local")[0] == 1
+            sink.write_failures = 0
+            await runner.stop(100)
+        assert runner.cursor == waiting
+        assert [t.last_id for t in sink.database.trades()] == [0, 1]
+
+    run_virtual(main)
+
+
 def test_an_outage_of_hours_ends_by_itself_within_the_longest_pause(
     make_delivery: Any, make_trade: Any
 ) -> None:

@@ -14,6 +14,7 @@ from tapeline.errors import JournalError
 from tapeline.journal import Journal, JournalSettings
 from tapeline.journal.sqlite import connect
 from tapeline.runtime.executor import ThreadExecutor
+from tapeline.testing import InlineExecutor
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +86,22 @@ async def test_closing_commits_everything(open_journal: Any, make_trade: Any) ->
         assert journal.committed == position
         assert journal.damage is None
         assert [r async for r in journal.read_from(0)] == [(position, [make_trade(1)])]
+
+
+async def test_the_owner_s_task_ends_when_the_journal_is_closed_in_its_pause(
+    tmp_path: Path, make_trade: Any
+) -> None:
+    journal = await Journal.open(
+        tmp_path,
+        clock=SystemClock(),
+        executor=InlineExecutor(),
+        settings=JournalSettings(commit_ms=50.0),
+    )
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(journal.run)
+            await journal.wait_committed(journal.append([make_trade(1)]))
+            await journal.aclose()
 
 
 async def test_a_closed_journal_refuses_appends_and_waits(

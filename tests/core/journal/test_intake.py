@@ -20,17 +20,18 @@ def intake() -> Intake:
 def test_rows_that_the_disk_refused_come_before_later_ones(
     intake: Intake, make_trade: Any
 ) -> None:
-    for number in range(3):
-        intake.append([make_trade(number)])
+    trades = [make_trade(number) for number in range(5)]
+    for trade in trades[:3]:
+        intake.append([trade])
     refused = intake.take()
-    for number in range(3, 5):
-        intake.append([make_trade(number)])
+    for trade in trades[3:]:
+        intake.append([trade])
 
     intake.give_back(refused)
 
     taken = intake.take()
     assert [row.position for row in taken] == [1, 2, 3, 4, 5]
-    assert [row.records[0].last_id for row in taken] == [0, 1, 2, 3, 4]
+    assert [row.records for row in taken] == [(trade,) for trade in trades]
 
 
 def test_what_is_being_written_counts_until_it_is_stored(

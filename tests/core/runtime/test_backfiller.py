@@ -275,6 +275,20 @@ def test_empty_pages_close_nothing_and_are_believed_only_in_the_end() -> None:
     assert len(told.asked) < 20
 
 
+def test_a_gap_that_waits_for_its_next_try_does_not_say_that_it_is_worked_on() -> None:
+    seen: list[str] = []
+
+    async def look(world: World) -> None:
+        for _ in range(600):
+            await anyio.sleep(0.1)
+            seen.extend(state for state, _ in world.states())
+
+    scene(look, ids=[])
+
+    assert set(seen) <= {"open", "backfilling"}
+    assert seen.count("open") > 0.9 * len(seen)
+
+
 def test_the_id_of_an_unusable_row_is_asked_for_again() -> None:
     told = scene(wait(30), ids=ALL, lies=[(200, {"unusable": True})])
     assert told.stored == list(range(100, 202))

@@ -43,8 +43,10 @@ def trade(number: int, second: float) -> Trade:
 
 def ticker(second: float) -> Ticker:
     """A ticker with nothing but a price."""
-    rest = [None] * 10
-    return Ticker(TICKERS, Decimal(1), *rest, at(second), at(second))
+    return Ticker(
+        TICKERS, Decimal(1), None, None, None, None, None, None, None, None, None, None,
+        at(second), at(second),
+    )  # fmt: skip
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class World:
         self.rules = self.venue.rules
         self.http = ScriptedHttp(self.clock, TINY_BASE)
         self.adapter = TinyAdapter()
-        self.bans = MemoryBans()
+        self.bans = MemoryBans(self.clock)
         self.budgets = BudgetKeeper(config.budgets, self.clock)
         self.inbox = Inbox(max_items)
         self.items: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -85,14 +86,30 @@ def test_a_ban_stops_all_requests_and_is_remembered(run_world: RunWorld) -> None
             await world.rest.fetch(PLAIN)
         assert caught.value.kind is OutcomeKind.BANNED
         assert "s3cret" not in str(caught.value)
-        until_ns = world.bans.banned_until_ns("tiny")
-        assert until_ns == pytest.approx(world.clock.wall_ns() + 3600e9, abs=1e6)
+        assert world.bans.left_s("tiny") == pytest.approx(3600, abs=0.01)
         with pytest.raises(RequestRefused, match="banned for another"):
             await world.rest.fetch(PLAIN)
         assert len(world.http.sent) == 1
         await anyio.sleep(3590)
         await world.rest.fetch(PLAIN)
         assert world.http.sent[1][0] >= 3600 * 10**9
+
+    run_world(scenario)
+
+
+def test_a_step_of_the_wall_clock_changes_no_ban(run_world: RunWorld) -> None:
+    async def scenario(world: World) -> None:
+        for status in (418, 429):
+            for step_s in (3600, -3600):
+                world.http.script.append((status, b"", {"retry-after": "20"}))
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(world.rest.fetch, PLAIN)
+                    await anyio.sleep(1)
+                    world.clock.step_wall(step_s * 10**9)
+        times = [at_ns / 1e9 for at_ns, _ in world.http.sent]
+        waits = [after - before for before, after in pairwise(times)][::2]
+        assert len(waits) == 4
+        assert all(20 <= wait < 22 for wait in waits)
 
     run_world(scenario)
 

@@ -118,3 +118,21 @@ def test_a_stream_that_the_venue_ends_by_itself_is_asked_again() -> None:
     assert table.plan(0).ask == []
     table.acked(STREAMS[0], False)
     assert table.plan(0).ask == [STREAMS[:1]]
+
+
+def test_what_was_left_unanswered_is_asked_for_in_small_groups_then_alone() -> None:
+    """One symbol for which the venue never answers cannot hold the others back."""
+    many = [Subscription("x", "spot", f"S{n}", "trade", "trades") for n in range(16)]
+    table = StreamTable(random.Random(1))
+    table.want(many)
+    now_ns, sizes = 0, []
+    for _ in range(3):
+        plan = table.plan(now_ns)
+        sizes.append([len(group) for group in plan.ask])
+        for group in plan.ask:
+            table.mark_asked(group)
+            table.written(group, False, now_ns)
+        now_ns += 10 * S
+        table.overdue(now_ns)
+        now_ns += 600 * S
+    assert sizes == [[16], [4] * 4, [1] * 16]

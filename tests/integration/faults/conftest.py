@@ -25,6 +25,8 @@ from tapeline.runtime import EngineSettings, SinkSettings, audit, use_seams
 from tapeline.seams import Seams
 from tapeline.testing import (
     Fault,
+    FaultWords,
+    Incident,
     InlineExecutor,
     Ledger,
     LedgerFill,
@@ -38,6 +40,8 @@ from tapeline.testing import (
     VirtualClock,
     judge,
     linear_swap,
+    random_faults,
+    random_incidents,
     run_virtual,
     spot,
 )
@@ -46,6 +50,7 @@ from tapeline_binance.simulator import BinanceSimulator
 from tapeline_binance.simulator_habits import Habits
 from tapeline_okx.simulator import OkxSimulator
 
+_HERE = "tests/integration/faults"
 _MEMORY = Path("/dev/shm")
 HOUR_S = 3_600.0
 CALM_S = 10.0
@@ -63,37 +68,13 @@ INSTRUMENTS = {
 
 
 @attrs.frozen
-class Words:
-    """How one venue names what faults are about."""
-
-    trades: str
-    book: str
-    book_option: str
-    history: str
-
-
-@attrs.frozen
-class Incident:
-    """What happens to the process, its disk, its clock or its network.
-
-    Args:
-        amount: bytes, seconds or a share, as its kind wants.
-    """
-
-    kind: str
-    at_s: float
-    for_s: float = 0.0
-    amount: float = 0.0
-
-
-@attrs.frozen
 class Mix:
     """Everything that one seed decides."""
 
     seed: int
     exchange: str
     market: str
-    words: Words
+    words: FaultWords
     duration_s: float
     rate_hz: float
     hole_probability: float
@@ -133,10 +114,10 @@ class Told:
 
     def report(self) -> str:
         """Why it failed, and how to see it again."""
+        seed = self.mix.seed
         lines = [
-            f"seed {self.mix.seed} of {self.mix.exchange} {self.mix.market} failed; "
-            "replay it: pytest tests/integration/faults -k emitted "
-            f"--seeds 1 --first-seed {self.mix.seed}",
+            f"seed {seed} of {self.mix.exchange} {self.mix.market} failed",
+            f"  replay: pytest {_HERE} -k emitted --seeds 1 --first-seed {seed}",
             *(f"  {problem}" for problem in self.problems),
             *(f"  with {fault}" for fault in self.mix.faults),
             *(f"  with {incident}" for incident in self.mix.incidents),
@@ -144,109 +125,15 @@ class Told:
         return "\n".join(lines)
 
 
-OKX = Words("trades", "books", "books", "/api/v5/market/history-trades")
-
-
-def _binance(market: str, trades: str) -> Words:
-    path = "/api/v3/" if market == "spot" else "/fapi/v1/"
-    name = "aggTrades" if trades == "aggTrade" else "historicalTrades"
-    return Words(trades, "depth@100ms", "depth@100ms", path + name)
-
-
-def _venue_faults(chance: random.Random, words: Words, until_s: float) -> list[Fault]:
-    """One fault of every kind, each with a random time and strength."""
-    at = chance.uniform
-
-    def window(longest_s: float) -> dict[str, float]:
-        length = at(1, min(longest_s, until_s * 0.6))
-        return {"at_s": at(0, until_s - length), "for_s": length}
-
-    return [
-        Fault(
-            kind="drop", channel=words.trades, probability=at(0.01, 0.3), **window(120)
-        ),
-        Fault(kind="drop", channel=words.book, probability=at(0.01, 0.2), **window(60)),
-        Fault(kind="duplicate", probability=at(0.05, 1.0), **window(120)),
-        Fault(kind="permute", probability=at(0.05, 0.5), **window(120)),
-        Fault(kind="mute", **window(60)),
-        Fault(kind="mute", channel=words.trades, **window(90)),
-        Fault(kind="mute", channel=words.book, **window(90)),
-        Fault(kind="ack-and-mute", channel=words.trades, probability=0.7, **window(60)),
-        Fault(kind="ack-and-mute", probability=at(0.2, 0.8), **window(60)),
-        Fault(kind="no-ack", probability=at(0.1, 0.8), **window(60)),
-        Fault(kind="refuse", status=chance.choice((429, 500, 503)), **window(40)),
-        Fault(kind="half-open", at_s=at(2, until_s)),
-        Fault(kind="close", at_s=0.0, for_s=until_s, mean_s=at(15, 90), code=4006),
-        Fault(kind="abort", at_s=0.0, for_s=until_s, mean_s=at(15, 90)),
-        Fault(
-            kind="cut", after_bytes=int(10 ** at(1, 5)), probability=0.8, **window(120)
-        ),
-        Fault(kind="notice", at_s=at(2, until_s - 10), deadline_s=at(3, 10)),
-        Fault(kind="malformed", at_s=0.0, for_s=until_s, mean_s=at(2, 20)),
-        Fault(kind="reset-sequence", at_s=0.0, for_s=until_s, mean_s=at(20, 60)),
-        Fault(kind="crossed-book", at_s=0.0, for_s=until_s, mean_s=at(20, 60)),
-        Fault(
-            kind="rest-status",
-            status=429,
-            retry_after_s=at(1, 15),
-            probability=0.5,
-            **window(60),
-        ),
-        Fault(
-            kind="rest-status",
-            status=418,
-            retry_after_s=at(5, 30),
-            probability=0.2,
-            **window(30),
-        ),
-        Fault(
-            kind="rest-status",
-            status=chance.choice((500, 502, 503)),
-            probability=at(0.2, 1),
-            **window(60),
-        ),
-        Fault(
-            kind="rest-status",
-            status=200,
-            path=words.history,
-            probability=at(0.2, 1),
-            body="<html>",
-            **window(60),
-        ),
-        Fault(kind="stale", lag_s=HOUR_S, probability=at(0.2, 1), **window(60)),
-        Fault(kind="stale", lag_s=at(0.5, 10), probability=at(0.2, 1), **window(90)),
-        Fault(
-            kind="wrong-page",
-            path=words.history,
-            probability=at(0.1, 0.8),
-            **window(120),
-        ),
-    ]
-
-
-def _incidents(chance: random.Random, until_s: float) -> list[Incident]:
-    """One incident of every kind."""
-    at = chance.uniform
-
-    def some(kind: str, longest_s: float = 0.0, amount: float = 0.0) -> Incident:
-        length = at(1, min(longest_s, until_s * 0.6)) if longest_s else 0.0
-        return Incident(kind, at(1, until_s - length), length, amount)
-
-    return [
-        some("outage", 60),
-        some("kill"),
-        some("kill", 20),
-        some("kill-in-backfill", 5),
-        some("restart", 10),
-        some("clock-step", amount=chance.choice((-1, 1)) * 10 ** at(-1, 3.6)),
-        some("clock-step", amount=chance.choice((-1, 1)) * at(0.5, 90)),
-        some("sink-down", 90),
-        some("sink-hangs", 60),
-        some("sink-slow", 90, at(0.1, 5)),
-        some("sink-refuses", 30, at(0.01, 0.2)),
-        some("sink-loses-replies", 30, chance.randint(1, 5)),
-        some("slow-rest", 60, at(0.5, 12)),
-    ]
+def _words(chance: random.Random, exchange: str, market: str) -> FaultWords:
+    if exchange == "okx":
+        trades = "trades-all" if chance.random() < 0.25 else "trades"
+        return FaultWords(trades, "books", "/api/v5/market/history-trades")
+    # Single fills of futures cannot be fetched without a key.
+    if market == "spot" and chance.random() < 0.4:
+        return FaultWords("trade", "depth@100ms", "/api/v3/historicalTrades")
+    path = "/api/v3/aggTrades" if market == "spot" else "/fapi/v1/aggTrades"
+    return FaultWords("aggTrade", "depth@100ms", path)
 
 
 def mix_of(seed: int) -> Mix:
@@ -254,11 +141,10 @@ def mix_of(seed: int) -> Mix:
     chance = random.Random(f"campaign:{seed}")
     exchange = ("okx", "binance")[seed % 2]
     market = "swap" if chance.random() < 0.3 else "spot"
-    trades = "trade" if market == "spot" and chance.random() < 0.4 else "aggTrade"
-    words = OKX if exchange == "okx" else _binance(market, trades)
+    words = _words(chance, exchange, market)
     duration_s = chance.uniform(60, 180)
-    venue = _venue_faults(chance, words, duration_s)
-    own = _incidents(chance, duration_s)
+    venue = random_faults(chance, words, duration_s)
+    own = random_incidents(chance, duration_s)
     # At least three of them, of both sides, and rarely nearly everything.
     faults = chance.sample(venue, chance.choice((1, 2, 3, 4, 6)))
     incidents = chance.sample(own, chance.choice((1, 1, 2, 3)))
@@ -350,9 +236,12 @@ class World:
             sinks.append({"use": "sqlite", "path": str(self.database)})
         # Bars of seconds over hours of absence are another test's subject.
         frames = ["1m"] if mix.duration_s > HOUR_S else ["1s", "1m"]
-        options = {"depth": mix.words.book_option, "timeframes": frames}
-        if mix.exchange == "binance":
-            options["trades"] = mix.words.trades
+        options = {
+            "market": mix.market,
+            "depth": mix.words.book,
+            "trades": mix.words.trades,
+            "timeframes": frames,
+        }
         with use_seams(seams):
             self.manager = CollectorManager(
                 sinks=sinks,
@@ -365,7 +254,7 @@ class World:
                     mix.exchange,
                     [one.symbol for one in INSTRUMENTS[mix.market]],
                     [DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER],
-                    custom_params={"market": mix.market, **options},
+                    custom_params=options,
                 )
             )
         assert await self.manager.start()
@@ -375,8 +264,9 @@ class World:
         self.wire.cut()
         before, remains = self.folder, self.manager
         self._lives += 1
+        # While it still holds its files, so that closing ours changes nothing.
+        self._note_files(before)
         shutil.copytree(before, self.folder)
-        self._note_journal()
         self.memory = MemorySinkAdapter(self.memory.database.copy(), self._prepare)
         # Whatever it still does, it does to a disk and a wire that nobody sees.
         self._tasks.start_soon(remains.stop)
@@ -389,8 +279,8 @@ class World:
         await self.clock.sleep(away_s)
         await self.start()
 
-    def _note_journal(self) -> None:
-        for path in sorted(self.folder.glob("*.db")):
+    def _note_files(self, folder: Path) -> None:
+        for path in sorted(folder.glob("*.db")):
             with closing(sqlite3.connect(path)) as connection:
                 for line in connection.iterdump():
                     self.digest.update(line.encode())
@@ -425,9 +315,11 @@ class World:
     async def live(self) -> None:
         """Let everything happen that the mix has, each at its time."""
         moments = [(one.at_s, 0, one) for one in self.mix.incidents]
-        for one in self.mix.incidents:
-            if one.kind.startswith("sink") or one.kind in ("outage", "slow-rest"):
-                moments.append((one.at_s + one.for_s, 1, one))
+        moments += [
+            (one.at_s + one.for_s, 1, one)
+            for one in self.mix.incidents
+            if one.kind.startswith("sink") or one.kind in ("outage", "slow-rest")
+        ]
         for at_s, ends, incident in sorted(moments, key=lambda m: (m[0], m[1])):
             await self._sleep_until(at_s)
             await self._happen(incident, bool(ends))
@@ -531,10 +423,10 @@ class World:
                     break
         found = []
         for key in [] if engine is None else engine.pipeline.streams:
-            fill = newest.get((key.market, key.symbol))
-            if key.data_type == DataType.TRADE and engine is not None and fill:
+            last = newest.get((key.market, key.symbol))
+            if key.data_type == DataType.TRADE and engine is not None and last:
                 aggregate = key.id_kind == "aggregate"
-                number = fill.aggregate_id if aggregate else fill.id
+                number = last.aggregate_id if aggregate else last.id
                 if (engine.ledger.high_water(key) or 0) < (number or 0):
                     found.append(str(key))
         return found
@@ -554,7 +446,7 @@ class World:
             self.problems.append(f"limits were violated: {dict(police.violations)}")
         self.digest.update(repr(records).encode())
         self.digest.update(repr((police.seen, self.venue.requests)).encode())
-        self._note_journal()
+        self._note_files(self.folder)
         if self.mix.sqlite:
             self._audit()
         return verdict
@@ -586,7 +478,8 @@ class World:
 
 
 def _number(record: Record) -> int:
-    return int(getattr(record, "last_id", None) or getattr(record, "exchange_ns", 1))
+    number = getattr(record, "last_id", None) or getattr(record, "exchange_ns", 1)
+    return int(str(number))
 
 
 async def _run(mix: Mix, folder: Path) -> Told:

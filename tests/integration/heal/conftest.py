@@ -143,11 +143,16 @@ class Story:
 
     def streams(self) -> dict[tuple[str, str], str]:
         """``(symbol, data type)`` → state, as status showed it last."""
-        (link,) = self.status["engine"]["feeds"].values()
         return {
             (one["symbol"], one["data_type"]): one["state"]
-            for one in link["subscriptions"]
+            for one in self.link["subscriptions"]
         }
+
+    @property
+    def link(self) -> dict[str, Any]:
+        """The only link, as status showed it last."""
+        (link,) = self.status["engine"]["feeds"].values()
+        return dict(link)
 
     def check_whole(self) -> None:
         """Every fill inside coverage is stored once; nothing is missing any more."""
@@ -233,6 +238,7 @@ def tell(tmp_path: Path, venue: Venue) -> Callable[..., Story]:
         name: str = "story",
         options: Mapping[str, Any] | None = None,
         timeframes: Sequence[str] = tuple(WIDTHS_NS),
+        wire: Callable[[MemoryVenue], Any] = lambda line: line.dialer,
         **market: Any,
     ) -> Story:
         folder = tmp_path / name
@@ -253,7 +259,7 @@ def tell(tmp_path: Path, venue: Venue) -> Callable[..., Story]:
             async with MemoryVenue(simulator, clock) as line:
                 seams = Seams(
                     clock,
-                    line.dialer,
+                    wire(line),
                     line.http,
                     InlineExecutor(),
                     random.Random(seed),

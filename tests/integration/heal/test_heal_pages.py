@@ -13,18 +13,34 @@ import attrs
 import pytest
 
 from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
-from tapeline.model import Gap, Record, Request, Response, Subscription, Trade
+from tapeline.model import (
+    Gap,
+    Record,
+    Request,
+    Response,
+    Secret,
+    Subscription,
+    Trade,
+)
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime.backfiller import Backfiller, BackfillSettings
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.pipeline import Output, Pipeline
-from tapeline.testing import Fault, Market, MemoryVenue, VirtualClock, run_virtual
+from tapeline.testing import (
+    DEFAULT_INSTRUMENTS,
+    Fault,
+    Market,
+    MemoryVenue,
+    VirtualClock,
+    run_virtual,
+)
 from tapeline.transport import BudgetKeeper, RestClient
 
 EVERY = pytest.mark.parametrize(
     "venue", ["okx", "binance", "binance-fills", "binance-swap"], indirect=True
 )
-HISTORY_S = 150.0
+SYMBOL = "BTC-USDT"
+RATE_HZ = 160.0
 TIMES_OUT_S = 3_600.0
 
 
@@ -62,17 +78,21 @@ Heal = Callable[..., Result]
 
 @pytest.fixture
 def heal(venue: Any) -> Heal:
-    """Lose *size* ids in the middle of a history and fill the gap."""
+    """Lose *size* ids in the middle of a history and fill the gap.
+
+    *live_first* newer ids came live, and the venue remembers no more than *keeps*.
+    """
 
     def run(
         size: int,
         faults: Sequence[Fault] = (),
         *,
         live_first: int = 0,
+        keeps: int | None = None,
         for_s: float = TIMES_OUT_S,
         **market: Any,
     ) -> Result:
-        return run_virtual(_heal, venue, size, faults, live_first, for_s, market)
+        return run_virtual(_heal, venue, size, faults, live_first, keeps, for_s, market)
 
     return run
 
@@ -82,27 +102,38 @@ async def _heal(
     size: int,
     faults: Sequence[Fault],
     live_first: int,
+    keeps: int | None,
     for_s: float,
     market: dict[str, Any],
 ) -> Result:
     clock = VirtualClock()
     adapter = PluginRegistry().exchange(venue.name)
-    config = adapter.config(**venue.options)
-    history = Market(
-        1, start_ns=clock.wall_ns() - int(HISTORY_S * 1e9), rate_hz=100.0, **market
+    config = adapter.config(
+        **{
+            name: Secret(value) if name.startswith("api_") else value
+            for name, value in venue.options.items()
+        }
     )
+    traded = [one for one in DEFAULT_INSTRUMENTS if one.key == (venue.market, SYMBOL)]
+    # Two fills an execution at the most, and some to both sides of the gap.
+    passed_s = 2 * (size + 200) / RATE_HZ
+    start_ns = clock.wall_ns() - int(passed_s * 1e9)
+    history = Market(1, traded, RATE_HZ, start_ns, **market)
     simulator: Any = adapter.simulator(history, faults=faults)
     # The market stands still from now on: what is missing stays what it is.
-    for one in history.instruments:
-        history.halt(one.market, one.symbol, clock.wall_ns())
+    history.halt(venue.market, SYMBOL, clock.wall_ns())
     channel = adapter.channel(config, "trade", "")
     stream = Subscription(
-        venue.name, venue.market, "BTC-USDT", "trade", channel.name, channel.id_kind
+        venue.name, venue.market, SYMBOL, "trade", channel.name, channel.id_kind
     )
     pipeline = Pipeline(StreamLedger(IntegritySettings(), GapIds(0)))
     pipeline.register(stream, channel)
     async with MemoryVenue(simulator, clock) as line:
-        result = Result(_ids(simulator, venue.market, channel.id_kind))
+        feed = history.feed(venue.market, SYMBOL)
+        simulator.advance(clock.wall_ns())
+        result = Result(_ids(feed, channel.id_kind))
+        if keeps is not None:
+            del feed.fills[:-keeps], feed.executions[:-keeps]
 
         def emit(out: Output) -> None:
             for record in out.journal:
@@ -144,18 +175,21 @@ async def _heal(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backfiller.run)
             with anyio.move_on_after(for_s):
-                while pipeline.ledger.open_gaps_of(stream):
-                    await anyio.sleep(0.5)
+                await _until(lambda: not pipeline.ledger.open_gaps_of(stream))
             tasks.cancel_scope.cancel()
         result.violations = simulator.police.total
     result.stored.sort()
     return result
 
 
-def _ids(simulator: Any, market: str, id_kind: str) -> list[int]:
-    """Ids that the venue has issued for the stream's instrument."""
-    simulator.advance(simulator.market.start_ns + int(HISTORY_S * 1e9))
-    feed = simulator.market.feed(market, "BTC-USDT")
+async def _until(done: Callable[[], bool]) -> None:
+    """Wait for *done*; the caller sets a deadline."""
+    while not done():  # noqa: ASYNC110  (the ledger has no event to wait for)
+        await anyio.sleep(0.5)
+
+
+def _ids(feed: Any, id_kind: str) -> list[int]:
+    """Ids that the venue has issued."""
     if id_kind == "aggregate":
         return [one.aggregate_id for one in feed.executions]
     return [one.id for one in feed.fills]
@@ -264,7 +298,7 @@ def test_a_request_that_the_venue_calls_too_old_leaves_the_gap_open(
 def test_the_part_that_the_venue_still_has_is_stored_and_the_rest_given_up(
     heal: Heal, venue: Any
 ) -> None:
-    result = heal(2_500, max_fills=1_000)
+    result = heal(2_500, keeps=1_000)
 
     states = result.states
     assert ("unrecoverable", "beyond-reach") in states

@@ -15,7 +15,7 @@ HERE = "127.0.0.1"
 def test_it_is_installed_and_offers_the_service_http() -> None:
     record = PluginRegistry().load("http")
     assert record.state is PluginState.ACTIVE
-    assert [service.name for service in record.services] == ["http"]
+    assert [service.name for service in record.services] == ["http", "http.webhook"]
 
 
 def test_by_default_only_this_machine_reaches_it_and_nobody_changes_anything() -> None:
@@ -39,7 +39,10 @@ def test_what_is_wrong_in_its_table_is_told_in_sentences() -> None:
 
 def test_an_unknown_service_is_told_with_what_to_install() -> None:
     problems = _problems("[services.nagios]\n")
-    assert "expected an installed service (http), found 'nagios'" in str(problems)
+    assert (
+        "expected an installed service (http or http.webhook), found 'nagios'"
+        in str(problems)
+    )
 
 
 def test_the_token_is_a_secret() -> None:

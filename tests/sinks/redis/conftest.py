@@ -197,7 +197,7 @@ class Delivery:
     async def until_state(self, state: str, within_s: float = 40.0) -> None:
         """Wait until the runner says that the sink is in *state*."""
         with anyio.fail_after(within_s):
-            while self.runner.state != state:
+            while self.runner.state != state:  # noqa: ASYNC110
                 await anyio.sleep(0.01)
 
 

@@ -138,17 +138,13 @@ async def test_a_server_that_still_loads_is_waited_for(
     async with deliver(sink) as delivery:
         await feed(delivery, records, 0, 100)
         await delivery.until(delivery.journal.last)
-        pipe = server.client().pipeline()
-        for n in range(2_000):
-            pipe.set(f"filler:{n}", "x" * 512)
-        pipe.execute()
-        pipe.reset()
+        server.run("DEBUG", "POPULATE", "4000", "filler", "4096")
+        server.run("CONFIG", "SET", "rdbcompression", "no")
         server.run("BGREWRITEAOF")
-        while server.run("INFO", "persistence")["aof_rewrite_in_progress"]:
+        while int(server.run("INFO", "persistence")["aof_rewrite_in_progress"]):  # noqa: ASYNC110 - another process
             await anyio.sleep(0.02)
         server.kill()
-        slow = ("--key-load-delay", "1000", "--loading-process-events-interval-bytes")
-        server.start(*slow, "1024", wait=False)
+        server.start("--key-load-delay", "300", wait=False)
         reasons = set()
         await feed(delivery, records, 100, 100)
         with anyio.fail_after(60):
@@ -180,7 +176,7 @@ async def test_a_server_without_its_data_gets_what_is_left_and_gaps_for_the_rest
         await feed(delivery, records, 0, 1_000)
         await delivery.until(delivery.journal.last)
         with anyio.fail_after(30):
-            while delivery.journal.floor < delivery.journal.last:
+            while delivery.journal.floor < delivery.journal.last:  # noqa: ASYNC110
                 await anyio.sleep(0.02)
         server.wipe()
         await feed(delivery, records, 1_000, 1_000)

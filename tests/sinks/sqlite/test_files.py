@@ -18,6 +18,16 @@ from tapeline_sqlite.connection import open_connection
 
 pytestmark = pytest.mark.anyio
 
+VERSION_1 = """
+    DROP TABLE tapeline_dead_letters;
+    DROP INDEX tickers_by_time;
+    DROP INDEX order_books_by_time;
+    DROP INDEX balances_by_time;
+    DROP INDEX raw_trades_by_time;
+    UPDATE tapeline_schema SET version = 1;
+"""
+"""Takes back what version 2 brought."""
+
 
 async def refusal(sink: SqliteSink) -> str:
     """The sentence with which *sink* refuses for good to open."""
@@ -107,9 +117,7 @@ async def test_a_file_of_an_older_version_is_brought_up_to_date(
     await sink.write(records.batch([records.trade(1)]))
     await sink.close()
     with closing(sqlite3.connect(database)) as connection, connection:
-        # What version 2 brought.
-        connection.execute("DROP TABLE tapeline_dead_letters")
-        connection.execute("UPDATE tapeline_schema SET version = 1")
+        connection.executescript(VERSION_1)
     sinks = [make_sink(), make_sink()]
     for sink in sinks:
         assert await sink.open("journal-a") == 1
@@ -129,8 +137,7 @@ async def test_a_locked_file_of_an_older_version_is_tried_again(
     await sink.open("journal-a")
     await sink.close()
     with closing(sqlite3.connect(database, isolation_level=None)) as other:
-        other.execute("DROP TABLE tapeline_dead_letters")
-        other.execute("UPDATE tapeline_schema SET version = 1")
+        other.executescript(VERSION_1)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SinkUnavailable, match="locked"):
             await sink.open("journal-a")

@@ -89,6 +89,7 @@ def _collector(
             "market": section.market,
             "timeframes": list(section.timeframes),
             "venue_timeframes": list(section.venue_timeframes),
+            "redundancy": section.redundancy,
             "audit": section.audit,
         },
         logger=get_logger(f"tapeline.collector.{name}"),

@@ -11,9 +11,10 @@ import attrs
 
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.callbacks import Callback
-from tapeline.collectors.options import AUDIT_TIMEFRAME, split_custom_params
+from tapeline.collectors.options import split_custom_params
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
+from tapeline.config import AUDIT_TIMEFRAME
 from tapeline.delivery import LiveConsumer, is_async
 from tapeline.errors import TapelineError
 from tapeline.hookspecs import ExchangeAdapter
@@ -30,7 +31,7 @@ from tapeline.model import (
 from tapeline.runtime import Engine, EngineSettings, Feed, FeedSettings, SinkSettings
 
 _HEARTBEAT_S = 0.5
-_IDLE_HEARTBEAT_S = 2.0
+_IDLE_HEARTBEAT_S = 5.0
 
 
 class ExchangeCollector(BaseDataCollector):
@@ -92,6 +93,7 @@ class ExchangeCollector(BaseDataCollector):
         self.venue_timeframes = list(params.venue_timeframes)
         self.audit = params.audit
         self.config = params.config
+        self.redundancy = params.redundancy
         self._max_reconnect_attempts = (
             params.max_reconnect_attempts or self._defaults.max_reconnect_attempts
         )
@@ -174,6 +176,7 @@ class ExchangeCollector(BaseDataCollector):
             timeframes=self._with_audit(self.timeframes),
             venue_timeframes=self._with_audit(self.venue_timeframes),
             store_raw=self.store_raw_data,
+            redundancy=self.redundancy,
             restart_limit=self.max_restarts if self.auto_restart else 0,
         )
 
@@ -291,7 +294,7 @@ class ExchangeCollector(BaseDataCollector):
         failed = status.failed or (
             part.last_error if part is not None and part.state == "failed" else ""
         )
-        unknown = next(iter(feed.unknown_symbols.values()), "")
+        unknown = next(iter((feed.unknown_symbols | feed.delisted).values()), "")
         if not feed.wanted and unknown:
             failed = failed or unknown
         self._last_error = (
@@ -421,6 +424,7 @@ class ExchangeCollector(BaseDataCollector):
         if feed is None:
             return issues
         issues += feed.unknown_symbols.values()
+        issues += feed.delisted.values()
         for stream in feed.link.status().subscriptions:
             if stream.reason:
                 issues.append(

@@ -17,6 +17,7 @@ from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.consolidation import Consolidation
 from tapeline.collectors.control import ManagerControl
 from tapeline.collectors.exchange import ExchangeCollector
+from tapeline.collectors.notices import Notices
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.services import Services
 from tapeline.collectors.sinks import SinkLike, resolve_sink
@@ -38,6 +39,11 @@ from tapeline.runtime import (
     Watchdog,
     current_seams,
 )
+
+COLLECTION = "collection"
+"""Component of the changes of the health of the whole."""
+
+_LOOK_S = 5.0
 
 
 @attrs.define
@@ -101,6 +107,8 @@ class CollectorManager:
         self._watcher: asyncio.Task[None] | None = None
         self.beaten: Callable[[float], None] | None = None
         self._observers: list[Callable[[StatusChange], None]] = []
+        self._notices = Notices(self._seams.clock, self._tell)
+        self._level = HealthLevel.STARTING
         self._services = Services(self._seams, self._notify)
         self._consolidations: dict[str, Consolidation] = {}
 
@@ -234,6 +242,7 @@ class CollectorManager:
         member = self._members.pop(name, None)
         if member is None:
             return False
+        self._notices.forget(f"collector {name}")
         if self._running:
             self._leaving.setdefault(name, []).append(member)
             self._schedule(self._settle(name))
@@ -485,9 +494,17 @@ class CollectorManager:
         }
 
     async def _watch(self) -> None:
-        """Start again, now and then, what should run and does not."""
+        """Tell of health, and now and then start what should run and does not."""
+        clock = self._seams.clock
+        looked_ns = clock.monotonic_ns()
         while True:
-            await self._seams.clock.sleep(self.global_health_check_interval)
+            interval_s = self.global_health_check_interval
+            await clock.sleep(min(_LOOK_S, interval_s))
+            self._tell_of_health()
+            self._notices.due()
+            if clock.monotonic_ns() - looked_ns < interval_s * 1e9:
+                continue
+            looked_ns = clock.monotonic_ns()
             for name, member in list(self._members.items()):
                 if member.enabled and member.collector.needs_start:
                     self._log.warning(
@@ -495,7 +512,19 @@ class CollectorManager:
                     )
                     await self.restart_collector(name)
 
+    def _tell_of_health(self) -> None:
+        health = self.health()
+        before, self._level = self._level, health.level
+        if before is not health.level:
+            reason = "; ".join([*health.issues, *health.warnings][:3])
+            now_ns = self._seams.clock.wall_ns()
+            level = health.level.value
+            self._notify(StatusChange(COLLECTION, before.value, level, reason, now_ns))
+
     def _notify(self, change: StatusChange) -> None:
+        self._notices.change(change)
+
+    def _tell(self, change: StatusChange) -> None:
         plugins().notify_status(change)
         for observer in self._observers:
             # A supervisor: an observer that raises must not end what it observes.

@@ -8,13 +8,10 @@ from typing import Any
 
 import attrs
 
-from tapeline.config import structure_options
+from tapeline.config import audit_problem, structure_options
 from tapeline.errors import ConfigError, UnknownTimeframe
 from tapeline.hookspecs import ExchangeAdapter
-from tapeline.model import TIMEFRAMES, DataType
-
-AUDIT_TIMEFRAME = "1m"
-"""Of the candles that an audit compares at least."""
+from tapeline.model import TIMEFRAMES
 
 _ALIASES = {"ping_interval": "ping_interval_s"}
 
@@ -31,6 +28,7 @@ class CustomParams:
     max_reconnect_attempts: int | None = None
     reconnect_delay_s: float | None = None
     max_restarts: int | None = None
+    redundancy: int = 1
 
 
 def split_custom_params(
@@ -56,11 +54,15 @@ def split_custom_params(
     audit = rest.pop("audit", False)
     if not isinstance(audit, bool):
         problems.append(("audit", f"expected True or False, found {audit!r}"))
-    elif audit and not _has_audit_candles(adapter):
-        problems.append(("audit", audit_problem(adapter.name)))
+    elif audit and audit_problem(adapter):
+        problems.append(("audit", audit_problem(adapter)))
     attempts = _number(rest, "max_reconnect_attempts", problems)
     delay = _number(rest, "reconnect_delay", problems)
     restarts = _number(rest, "max_restarts", problems)
+    redundancy = rest.pop("redundancy", 1)
+    if redundancy not in (1, 2) or isinstance(redundancy, bool):
+        problems.append(("redundancy", f"expected 1 or 2, found {redundancy!r}"))
+        redundancy = 1
     for name, real in _ALIASES.items():
         if name in rest:
             rest[real] = rest.pop(name)
@@ -80,19 +82,7 @@ def split_custom_params(
         None if attempts is None else int(attempts),
         delay,
         None if restarts is None else int(restarts),
-    )
-
-
-def _has_audit_candles(adapter: ExchangeAdapter) -> bool:
-    channels = adapter.capabilities.channels.get(DataType.CANDLE.value, ())
-    return any(channel.timeframe == AUDIT_TIMEFRAME for channel in channels)
-
-
-def audit_problem(exchange: str) -> str:
-    """Why *exchange* cannot be audited, as a sentence."""
-    return (
-        f"expected an exchange with candles of {AUDIT_TIMEFRAME} of its own, found "
-        f"{exchange}, which has none; leave audit out"
+        redundancy,
     )
 
 

@@ -1,5 +1,6 @@
 """Configuration: TOML into checked values, secrets hidden, every error at once."""
 
+from tapeline.config.collectors import AUDIT_TIMEFRAME, audit_problem
 from tapeline.config.describing import (
     ConfigKey,
     describe_config,
@@ -21,6 +22,7 @@ from tapeline.config.structuring import structure_options
 from tapeline.config.template import template
 
 __all__ = [
+    "AUDIT_TIMEFRAME",
     "CollectorSection",
     "ConfigKey",
     "ConsolidateSection",
@@ -30,6 +32,7 @@ __all__ = [
     "ServiceSection",
     "SinkSection",
     "TapelineConfig",
+    "audit_problem",
     "describe_config",
     "describe_environment",
     "describe_options",

@@ -26,6 +26,9 @@ from tapeline.model.instruments import Market
 from tapeline.model.points import DataType
 from tapeline.model.timeframes import TIMEFRAMES
 
+AUDIT_TIMEFRAME: Final = "1m"
+"""Of the candles that an audit compares at least."""
+
 DEFAULT_TIMEFRAMES: Final = ("1m",)
 _OTHER_WORDS: Final = {
     "book": "orderbook",
@@ -35,6 +38,17 @@ _OTHER_WORDS: Final = {
     "kline": "candle",
     "klines": "candle",
 }
+
+
+def audit_problem(adapter: ExchangeAdapter) -> str:
+    """Why candles of *adapter* cannot be audited, in words; empty when they can."""
+    channels = adapter.capabilities.channels.get(DataType.CANDLE.value, ())
+    if any(channel.timeframe == AUDIT_TIMEFRAME for channel in channels):
+        return ""
+    return (
+        f"expected an exchange with candles of {AUDIT_TIMEFRAME} of its own, found "
+        f"{adapter.name}, which has none; leave audit out"
+    )
 
 
 def read_collector(
@@ -136,6 +150,10 @@ class _Checks:
         self._timeframes("venue_timeframes", venue_timeframes)
         self._venue_timeframes(venue_timeframes)
         self._symbols(market, data_types)
+        if self.values.get("audit") and self.adapter is not None:
+            sentence = audit_problem(self.adapter)
+            if sentence:
+                self._say("audit", sentence)
 
     def _texts(self, key: str) -> tuple[str, ...]:
         value = self.values.get(key, ())

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import anyio
 import anyio.lowlevel
 
+from tapeline.backoff import Backoff
 from tapeline.clock import Clock, Now
 from tapeline.delivery.accepting import Filter
 from tapeline.delivery.consumers import Reporter
 from tapeline.delivery.queues import DropOldest
 from tapeline.delivery.reports import SinkReports
-from tapeline.delivery.settings import Backoff, LiveSettings
+from tapeline.delivery.settings import LiveSettings
 from tapeline.errors import SinkUnavailable
 from tapeline.hookspecs import Sink
 from tapeline.model import Batch, Part, Record

@@ -9,12 +9,13 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 
+from tapeline.backoff import Backoff
 from tapeline.clock import Clock, now
 from tapeline.delivery.accepting import Filter
 from tapeline.delivery.dead_letters import DeadLetter, DeadLetters
 from tapeline.delivery.poison import Poison
 from tapeline.delivery.reports import SinkReports
-from tapeline.delivery.settings import Backoff, RunnerSettings
+from tapeline.delivery.settings import RunnerSettings
 from tapeline.delivery.source import BatchSource
 from tapeline.errors import (
     ContractError,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import attrs
 
 
@@ -56,23 +54,3 @@ class LiveSettings:
     max_delay_s: float = 60.0
     open_s: float = 10.0
     close_s: float = 5.0
-
-
-class Backoff:
-    """Full jitter: anything between nothing and a limit that doubles."""
-
-    def __init__(self, rng: random.Random, first_s: float, max_s: float) -> None:
-        self._rng = rng
-        self._first_s = first_s
-        self._max_s = max_s
-        self.failures = 0
-
-    def next_delay_s(self) -> float:
-        """Seconds to wait after one more failure."""
-        limit = min(self._max_s, self._first_s * 2.0 ** min(self.failures, 32))
-        self.failures += 1
-        return self._rng.uniform(0.0, limit)
-
-    def reset(self) -> None:
-        """Something was stored."""
-        self.failures = 0

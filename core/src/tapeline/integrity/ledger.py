@@ -271,16 +271,20 @@ class StreamLedger:
 
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
-        streams = [
-            StreamState(
-                fields_of(subscription),
-                stream.continuity_class.value,
-                stream.started_ns,
-                stream.continuity.state(),
+        streams: list[StreamState] = []
+        for subscription, stream in self._streams.items():
+            state = stream.continuity.state()
+            if state.fresh and not state.holes:
+                # Dropped, with nothing missing: a restart need not know of it.
+                continue
+            streams.append(
+                StreamState(
+                    fields_of(subscription),
+                    stream.continuity_class.value,
+                    stream.started_ns,
+                    state,
+                )
             )
-            for subscription, stream in self._streams.items()
-            if not _is_done(stream)
-        ]
         return msgspec.msgpack.encode(LedgerState(VERSION, self._gap_ids.last, streams))
 
     def restore(self, data: bytes) -> None:
@@ -374,12 +378,6 @@ class StreamLedger:
         if row != stream.written:
             stream.written = row
             out.append(row)
-
-
-def _is_done(stream: _Stream) -> bool:
-    """Whether a restart need not know of *stream*: dropped, with nothing missing."""
-    state = stream.continuity.state()
-    return state.fresh and not state.holes
 
 
 def _likely_class(record: Record) -> Continuity:

@@ -152,6 +152,8 @@ class Committer:
     async def _commit_pending(self) -> bool:
         self._work = anyio.Event()
         self._urgent = anyio.Event()
+        if self._closed:
+            self.wake()  # ``run`` may be in its pause, and must not miss it
         pending = self._intake.take()
         notes = self._notes.take()
         changes = self._readers.take_changes()

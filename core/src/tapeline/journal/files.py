@@ -41,7 +41,7 @@ class JournalFile:
         clock: Clock,
         worker: Worker,
         lock: FolderLock,
-        max_file_bytes: int | None,
+        settings: JournalSettings,
         opened: Opened,
     ) -> None:
         self.state = opened.state
@@ -52,7 +52,7 @@ class JournalFile:
         self._clock = clock
         self._worker = worker
         self._lock = lock
-        self._max_file_bytes = max_file_bytes
+        self._settings = settings
         self._closed = False
 
     @classmethod
@@ -83,6 +83,7 @@ class JournalFile:
                     wall_ns=wall_ns,
                     started=first_position(wall_ns, floor),
                     known_id=lock.journal_id,
+                    draw_id=settings.draw_id,
                     max_file_bytes=settings.max_file_bytes,
                 )
                 lock.name(opened.state.journal_id)
@@ -97,7 +98,7 @@ class JournalFile:
             with anyio.CancelScope(shield=True):  # ends as soon as the thread does
                 await worker.aclose()
             raise
-        return cls(path, clock, worker, lock, settings.max_file_bytes, opened)
+        return cls(path, clock, worker, lock, settings, opened)
 
     async def call(self, operation: Callable[[Store], Result]) -> Result:
         """Run *operation*; a file that proves damaged is salvaged, and it runs again.
@@ -161,9 +162,10 @@ class JournalFile:
                 self._path,
                 wall_ns=self._clock.wall_ns(),
                 started=known.started,
+                draw_id=self._settings.draw_id,
                 known_id=known.journal_id,
                 keep_id=True,
-                max_file_bytes=self._max_file_bytes,
+                max_file_bytes=self._settings.max_file_bytes,
             )
 
         opened = await self._worker.run(replace)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
@@ -44,7 +43,7 @@ class MemoryJournal:
     ) -> None:
         self._clock = clock
         self._settings = settings or JournalSettings()
-        self._id = uuid.uuid4().hex
+        self._id = self._settings.draw_id()
         self._first = self._next = first_position(clock.wall_ns(), floor)
         self._floor = self._first - 1
         self._readers = Readers({}, {})

@@ -7,8 +7,7 @@ for is carried over, and the rest is reported.
 from __future__ import annotations
 
 import sqlite3
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +77,7 @@ def open_store(
     wall_ns: int,
     started: int,
     known_id: str,
+    draw_id: Callable[[], str],
     keep_id: bool = False,
     max_file_bytes: int | None = None,
 ) -> Opened:
@@ -86,6 +86,7 @@ def open_store(
     Args:
         started: the first position of a new journal.
         known_id: the journal's name as remembered elsewhere, or empty.
+        draw_id: the name of a new journal; no other has it.
         keep_id: keep *known_id* even when nothing could be salvaged.
 
     Raises:
@@ -104,7 +105,7 @@ def open_store(
     _move(path, aside)
     old = aside if had_file else None
     try:
-        new_id = known_id if keep_id and known_id else uuid.uuid4().hex
+        new_id = known_id if keep_id and known_id else draw_id()
         return _start_again(
             path, old, reason, wall_ns, started, known_id, new_id, max_file_bytes
         )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Callable
+
 import attrs
+
+
+def draw_id() -> str:
+    """A name that no other journal has."""
+    return uuid.uuid4().hex
 
 
 @attrs.frozen
@@ -18,6 +26,7 @@ class JournalSettings:
         trim_rows: rows removed in one step at most.
         retry_s: pause after a commit that the disk refused.
         max_file_bytes: hard limit of the file itself; None for none.
+        draw_id: names a new journal; a runtime that replays exactly injects it.
     """
 
     commit_ms: float = 5.0
@@ -28,3 +37,4 @@ class JournalSettings:
     trim_rows: int = 2_000
     retry_s: float = 1.0
     max_file_bytes: int | None = None
+    draw_id: Callable[[], str] = draw_id

@@ -1,5 +1,6 @@
 """The runtime: one engine for the library and for the service."""
 
+from tapeline.backoff import Backoff
 from tapeline.runtime.accounting import Accounts, StreamAccount, audit
 from tapeline.runtime.audit_check import CandleAccounts, compare_with_venue
 from tapeline.runtime.engine import Engine
@@ -32,7 +33,6 @@ from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.supervision import RestartBudget, Supervised, Supervisor
 from tapeline.runtime.system import current_seams, system_seams, use_seams
 from tapeline.runtime.watchdog import Watchdog, WatchdogSettings, find_blocker
-from tapeline.transport import Backoff
 
 __all__ = [
     "Accounts",

@@ -10,6 +10,7 @@ from typing import Any
 import anyio
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.clock import Clock
 from tapeline.errors import RequestFailed
 from tapeline.hookspecs import ExchangeAdapter
@@ -27,7 +28,7 @@ from tapeline.model import (
     Subscription,
 )
 from tapeline.runtime.healing import BEYOND_REACH, Healer
-from tapeline.transport import Backoff, RestClient
+from tapeline.transport import RestClient
 
 
 @attrs.frozen

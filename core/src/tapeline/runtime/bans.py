@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+from tapeline.clock import Clock
 from tapeline.journal import JournalLike
+from tapeline.transport import MemoryBans
+
+LONGEST_S = 4 * 86_400.0
+"""No venue bans for longer; a journal that says so has seen another clock."""
 
 
 class JournalBans:
     """A ``BanMemory`` over the journal; remembers in memory until there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._memory = MemoryBans(clock)
         self._journal: JournalLike | None = None
-        self._until_ns: dict[str, int] = {}
 
     def use(self, journal: JournalLike) -> None:
         """Read what *journal* knows, and tell it from now on."""
         self._journal = journal
-        self._until_ns.update(journal.bans())
+        now_ns = self._clock.wall_ns()
+        for scope, until_ns in journal.bans().items():
+            wait_s = min((until_ns - now_ns) / 1e9, LONGEST_S)
+            self._memory.remember(scope, wait_s)
 
-    def banned_until_ns(self, exchange: str) -> int:
-        """Nanoseconds UTC until which *exchange* is to be left alone; 0 if not."""
-        return self._until_ns.get(exchange, 0)
+    def left_s(self, scope: str) -> float:
+        """Seconds for which *scope* is still to be left alone; 0 when it is not."""
+        return self._memory.left_s(scope)
 
-    def remember_ban(self, exchange: str, until_ns: int) -> None:
-        """Leave *exchange* alone until then, also after a restart."""
-        self._until_ns[exchange] = until_ns
+    def remember(self, scope: str, wait_s: float) -> None:
+        """Leave *scope* alone for *wait_s* seconds, also after a restart."""
+        self._memory.remember(scope, wait_s)
         if self._journal is not None:
-            self._journal.remember_ban(exchange, until_ns)
+            until_ns = self._clock.wall_ns() + int(self._memory.left_s(scope) * 1e9)
+            self._journal.remember_ban(scope, until_ns)

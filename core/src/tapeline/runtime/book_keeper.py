@@ -190,7 +190,8 @@ class BookKeeper:
         """How each book is, by stream; JSON-ready.
 
         ``age_s`` is the time since its last change, ``asked`` counts how often it
-        was asked for since it was valid last.
+        was asked for since it was valid last, ``carried`` tells whether a connection
+        brings it, ``standbys`` whether the books of further connections are valid.
         """
         wall_ns = self._clock.wall_ns()
         shown: dict[str, dict[str, object]] = {}
@@ -210,6 +211,11 @@ class BookKeeper:
                 "checksum_fail": counts.checksum_fail,
                 "age_s": age_s,
                 "asked": 0 if known is None or local.valid else known.tries,
+                "carried": bool(state.sources),
+                "standbys": {
+                    str(connection): standby.valid
+                    for connection, standby in state.standbys.items()
+                },
             }
         return shown
 

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 import anyio
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.errors import RequestFailed
-from tapeline.model import StatusChange, Subscription
+from tapeline.model import StatusChange, Subscription, SubscriptionState
 from tapeline.runtime.audits import CandleFetcher
 from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.feed import Feed
@@ -18,9 +19,10 @@ from tapeline.runtime.supervision import Supervised, Supervisor
 from tapeline.runtime.watch_settings import Known, WatchSettings
 from tapeline.runtime.watcher import Watcher
 from tapeline.seams import Seams
-from tapeline.transport import Backoff, LinkStatus
+from tapeline.transport import LinkStatus, SubscriptionStatus
 
 _REFRESH_S = 3_600.0
+_RELISTED_S = 300.0
 _REFRESH_PAUSE_S = 60.0
 _LONGEST_PAUSE_S = 900.0
 
@@ -53,7 +55,7 @@ class Caretaker:
         self.backfiller = Backfiller(
             feed.settings.adapter,
             feed.settings.config,
-            wanted=lambda: feed.wanted,
+            wanted=lambda: {**feed.wanted, **feed.halted},
             rest=feed.link.rest,
             healer=healer,
             clock=seams.clock,
@@ -110,7 +112,19 @@ class Caretaker:
             attrs.evolve(one, state=verdict(one.subscription) or one.state)
             for one in status.subscriptions
         ]
-        return attrs.evolve(status, subscriptions=streams)
+        halted = [
+            SubscriptionStatus(
+                stream,
+                SubscriptionState.HALTED,
+                0,
+                None,
+                None,
+                0,
+                self._feed.delisted.get(stream.symbol, ""),
+            )
+            for stream in self._feed.halted
+        ]
+        return attrs.evolve(status, subscriptions=(*streams, *halted))
 
     def statistics(self) -> dict[str, object]:
         """What backfill and watch have done so far, JSON-ready."""
@@ -129,12 +143,15 @@ class Caretaker:
     async def _keep_fresh(self) -> None:
         """Ask for the instruments every hour, and when a stream gives reason to.
 
+        Symbols that are not listed are looked for more often.
+
         The list is long, and in a quiet market there is always a stream that gives
         reason to ask: while nothing changes, it is asked for ever more rarely.
         """
         pause_s = _REFRESH_PAUSE_S
         while True:
-            with anyio.move_on_after(_REFRESH_S):
+            gone = self._feed.delisted or self._feed.unknown_symbols
+            with anyio.move_on_after(_RELISTED_S if gone else _REFRESH_S):
                 await self._refresh.wait()
             self._refresh = anyio.Event()
             if self._feed.instruments_loaded:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import msgspec
 
 from tapeline.journal import JournalLike
-from tapeline.model import Candle, Subscription, Trade
+from tapeline.model import FROM_TRADES, Candle, Subscription, Trade
 from tapeline.runtime.pipeline import Pipeline
 
 _NAME = "pipeline"
@@ -39,8 +39,7 @@ def save_state(journal: JournalLike, pipeline: Pipeline) -> None:
         [
             _Candles(_stream_key(subscription), stream.candles.snapshot())
             for subscription, stream in pipeline.streams.items()
-            if stream.candles is not None
-            and not pipeline.ledger.is_over(subscription)
+            if stream.candles is not None and not pipeline.ledger.is_over(subscription)
         ]
         + [
             _Candles(_stream_key(subscription), saved)
@@ -65,14 +64,26 @@ async def load_state(journal: JournalLike, pipeline: Pipeline) -> list[Subscript
         pipeline.saved_candles = {
             Subscription(*item.stream): item.state for item in state.candles
         }
-    later: dict[Subscription, list[Trade | Candle]] = {}
-    pipeline.later = later
+    pipeline.later = later = dict[Subscription, list[Trade | Candle]]()
     async for _, records in journal.read_from(position):
         pipeline.ledger.refold(records)
         for record in records:
-            if isinstance(record, (Trade, Candle)):
+            if isinstance(record, Trade) or (
+                isinstance(record, Candle) and record.source == FROM_TRADES
+            ):
                 later.setdefault(record.stream, []).append(record)
+    for subscription in [one for one in later if not _has_bars(one, pipeline)]:
+        del later[subscription]
     return list(pipeline.ledger.streams())
+
+
+def _has_bars(subscription: Subscription, pipeline: Pipeline) -> bool:
+    """Whether bars were made of a stream, and are not in memory still."""
+    known = pipeline.streams.get(subscription)
+    if known is not None and known.candles is not None:
+        return False
+    made = (type(record) is Candle for record in pipeline.later[subscription])
+    return subscription in pipeline.saved_candles or any(made)
 
 
 def _stream_key(subscription: Subscription) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import anyio.abc
 import anyio.lowlevel
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.candles import CandleSettings, ConsolidationSettings, Consolidator
 from tapeline.clock import now
 from tapeline.delivery import LiveConsumer, LiveFanOut, SinkRunner
@@ -41,14 +42,15 @@ from tapeline.runtime.consolidating import Consolidations
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.health import judge
+from tapeline.runtime.leftovers import Leftovers
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.sinks import Sinks
+from tapeline.runtime.standby_keeper import StandbyKeeper
 from tapeline.runtime.supervision import Supervised, Supervisor
 from tapeline.runtime.watch_settings import Known
 from tapeline.seams import Seams
 from tapeline.transport import (
-    Backoff,
     BudgetPool,
     ExchangeLink,
     Inbox,
@@ -61,7 +63,7 @@ logger = logging.getLogger("tapeline.engine")
 
 _DATA_DIR = Path("data")
 _TICK_S = 0.25
-_IDLE_TICK_S = 2.0
+_IDLE_TICK_S = 5.0
 _CALM_NS = 5 * 10**9
 """Without any news for so long, nothing waits for a deadline of the pipeline."""
 _CLOSE_TIMEOUT_S = 5.0
@@ -107,6 +109,12 @@ class Engine:
         )
         self.pipeline.cause_of_drop = self._cause_of_drop
         self.books = BookKeeper(self.pipeline.streams, self._links_of, seams.clock)
+        self.standbys = StandbyKeeper(
+            self.pipeline.streams, self._links_of, seams.clock
+        )
+        self._leftovers = Leftovers(
+            self.pipeline, lambda: self.feeds.values(), seams.clock
+        )
         self.journal: JournalLike | None = None
         self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
         self._caretakers: dict[str, Caretaker] = {}
@@ -122,7 +130,7 @@ class Engine:
         self._budgets = BudgetPool(seams.clock)
         self._connections = itertools.count(1)
         self._scopes: dict[str, anyio.CancelScope] = {}
-        self._bans = JournalBans()
+        self._bans = JournalBans(seams.clock)
         self._tasks: anyio.abc.TaskGroup | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop = anyio.Event()
@@ -176,7 +184,10 @@ class Engine:
             inbox=self.inbox,
             bind=lambda session: bind_session(session, self._wrappers),
             rest=rest,
-            settings=LinkSettings(first_delay_s=self.settings.reconnect_delay_s),
+            settings=LinkSettings(
+                first_delay_s=self.settings.reconnect_delay_s,
+                redundancy=settings.redundancy,
+            ),
             name=settings.name,
             logger=logging.getLogger(f"tapeline.link.{settings.name}"),
             numbers=self._connections,
@@ -202,6 +213,7 @@ class Engine:
             )
 
         feed = Feed(settings, link, instruments, register, self.seams)
+        feed.on_change = self._changed
         self.feeds[settings.name] = feed
         self.parts[settings.name] = Supervised(
             f"feed {settings.name}", limit=settings.restart_limit
@@ -230,10 +242,12 @@ class Engine:
 
     def _cause_of_drop(self, subscription: Subscription) -> str:
         """Why a stream that some feed wants is not carried; empty when none does."""
-        return next(
-            ("disconnect" for feed in self.feeds.values() if feed.owns(subscription)),
-            "",
-        )
+        causes = [
+            feed.cause_of_drop(subscription)
+            for feed in self.feeds.values()
+            if feed.owns(subscription)
+        ]
+        return causes[0] if causes else ""
 
     def _start_feed(self, tasks: anyio.abc.TaskGroup, feed: Feed) -> None:
         caretaker = Caretaker(
@@ -268,7 +282,7 @@ class Engine:
             return False
         feed.removed = True
         if not comes_back:
-            feed.link.want(())
+            feed.leave()
         scope = self._scopes.pop(name, None)
         if self._tasks is not None and scope is not None:
             self._tasks.start_soon(self._close_feed, feed, scope)
@@ -384,7 +398,9 @@ class Engine:
 
     async def _open_journal(self) -> JournalLike:
         if not self._sinks.durable:
-            return MemoryJournal(self.seams.clock)
+            return MemoryJournal(
+                self.seams.clock, settings=JournalSettings(draw_id=self._draw_id)
+            )
         return await Journal.open(
             self.data_dir,
             clock=self.seams.clock,
@@ -393,14 +409,19 @@ class Engine:
                 commit_ms=self.settings.commit_ms,
                 quota_bytes=self.settings.quota_bytes,
                 memory_bytes=self.settings.memory_bytes,
+                draw_id=self._draw_id,
             ),
         )
+
+    def _draw_id(self) -> str:
+        return f"{self.seams.random.getrandbits(128):032x}"
 
     async def _restore(self, journal: JournalLike) -> None:
         streams = await load_state(journal, self.pipeline)
         now_ns = self.seams.clock.wall_ns()
         for subscription in streams:
             self.ledger.lost(subscription, "downtime", now_ns)
+        self._leftovers.begin()
         await self.consolidations.restore(journal)
         keep_checkpoints(journal, self.consolidations.checkpoint_names)
 
@@ -455,6 +476,9 @@ class Engine:
                 if monotonic_ns - advance_ns >= _TICK_S * 10**9:
                     advance_ns = monotonic_ns
                     self._emit(self.pipeline.advance(self.seams.clock.wall_ns()))
+                    swept = self._leftovers.sweep()
+                    if swept is not None:
+                        self._emit(swept)
                 # One turn of the loop for everybody else, also under a flood.
                 await anyio.lowlevel.checkpoint()
 
@@ -509,17 +533,23 @@ class Engine:
             self.live.publish(out.live)
         for subscription in out.broken_books:
             self.books.broke(subscription)
+        for subscription, connection in out.broken_standbys:
+            self.standbys.broke(subscription, connection)
         self.books.look()
+        self.standbys.look()
         if self._gap_ids.last != self._gap_id:
             self._gap_id = self._gap_ids.last
             for caretaker in self._caretakers.values():
                 caretaker.backfiller.poke()
         if self._unsaved:
-            self._checkpoint(journal)
+            self._checkpoint(journal, at_once=out.ended)
 
-    def _checkpoint(self, journal: JournalLike) -> None:
+    def _checkpoint(self, journal: JournalLike, *, at_once: bool) -> None:
         monotonic_ns = self.seams.clock.monotonic_ns()
-        if monotonic_ns - self._checkpoint_ns < self.settings.checkpoint_s * 10**9:
+        if self._leftovers.hold_checkpoints or (
+            not at_once
+            and monotonic_ns - self._checkpoint_ns < self.settings.checkpoint_s * 10**9
+        ):
             return
         self._checkpoint_ns = monotonic_ns
         self._unsaved = False
@@ -530,7 +560,8 @@ class Engine:
         self.step()
         last = self.pipeline.finish(self.seams.clock.wall_ns())
         self._emit(last, ends=True)
-        save_state(journal, self.pipeline)
+        if not self._leftovers.hold_checkpoints:
+            save_state(journal, self.pipeline)
         self.consolidations.save(journal, force=True)
         deadline_s = 0.0 if self._force else self.settings.stop_timeout_s
         with anyio.move_on_after(deadline_s):

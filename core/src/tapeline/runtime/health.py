@@ -116,7 +116,7 @@ def _book_issues(engine: Engine) -> list[str]:
     broken = [
         f"the book of {stream} is not valid: {book['reason']}"
         for stream, book in engine.books.status().items()
-        if not book["valid"]
+        if book["carried"] and not book["valid"]
     ]
     return list(_shortened(iter(broken)))
 

@@ -26,6 +26,7 @@ class FeedSettings:
         venue_timeframes: candle channels of the venue to store as well.
         store_raw: keep the venue's own text of every message.
         restart_limit: restarts an hour after faults that are not the transport's.
+        redundancy: sockets that carry the same streams: 1 or 2.
     """
 
     name: str
@@ -38,6 +39,7 @@ class FeedSettings:
     venue_timeframes: Sequence[str] = ()
     store_raw: bool = False
     restart_limit: int = 5
+    redundancy: int = 1
 
 
 @attrs.frozen

@@ -19,9 +19,7 @@ _LONGEST_PAUSE_NS = 300 * 10**9
 class StandbyLink(Protocol):
     """A link, as far as a keeper needs it."""
 
-    def resync(
-        self, subscription: Subscription, connection: int | None = None
-    ) -> None:
+    def resync(self, subscription: Subscription, connection: int | None = None) -> None:
         """Let one session start a stream afresh."""
 
 

@@ -11,6 +11,7 @@ class WatchSettings:
 
     Args:
         look_s, longest_nap_s: bounds of the time between two looks.
+        quiet_nap_s: the same, when no stream speaks.
         longest_rest_s: longest time without a look while nothing comes at all.
         first_data_s: how long after its ack a stream without history may be silent.
         ceiling_s: longest silence that is never asked about.
@@ -26,6 +27,7 @@ class WatchSettings:
 
     look_s: float = 0.25
     longest_nap_s: float = 2.0
+    quiet_nap_s: float = 5.0
     longest_rest_s: float = 60.0
     first_data_s: float = 10.0
     ceiling_s: float = 300.0

@@ -171,7 +171,7 @@ class Watcher:
         present = {one.subscription: one for one in self._link.subscriptions()}
         for subscription in [one for one in self._streams if one not in present]:
             del self._streams[subscription]
-        self._nap_s = self._settings.longest_nap_s
+        self._nap_s = self._settings.quiet_nap_s
         self._due_ns = now_ns + int(self._settings.longest_rest_s * 1e9)
         suspects: list[tuple[float, Subscription]] = []
         for subscription, status in present.items():
@@ -222,7 +222,7 @@ class Watcher:
             return None
         if silent_s < limit_s:
             soon_s = max(self._settings.look_s, limit_s - silent_s)
-            self._nap_s = min(self._nap_s, soon_s)
+            self._nap_s = min(self._nap_s, soon_s, self._settings.longest_nap_s)
             self._due_ns = min(self._due_ns, now_ns + int(soon_s * 1e9))
             return None
         if stream.verdict is None:

@@ -12,6 +12,12 @@ from tapeline.testing.instruments import (
 from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
 from tapeline.testing.loopback import LoopbackServer
 from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
+from tapeline.testing.mixes import (
+    FaultWords,
+    Incident,
+    random_faults,
+    random_incidents,
+)
 from tapeline.testing.oracle import CAUSES, Verdict, judge
 from tapeline.testing.police import Limit, LimitsPolice
 from tapeline.testing.scripted_http import ScriptedHttp
@@ -50,11 +56,13 @@ __all__ = [
     "Execution",
     "Fault",
     "FaultRun",
+    "FaultWords",
     "Feed",
     "Fill",
     "HalfOpen",
     "HearsPings",
     "HearsPongs",
+    "Incident",
     "InlineExecutor",
     "Ledger",
     "LedgerFill",
@@ -89,6 +97,8 @@ __all__ = [
     "linear_swap",
     "load_faults",
     "parse_faults",
+    "random_faults",
+    "random_incidents",
     "read_ledger",
     "run_virtual",
     "spot",

@@ -14,7 +14,7 @@ from tapeline.errors import ConfigError, UsageError, did_you_mean
 from tapeline.testing.faults import Fault
 
 _TEXTS = frozenset(
-    {"kind", "channel", "symbol", "market", "target", "reason", "body", "path"}
+    {"kind", "channel", "symbol", "market", "to", "target", "reason", "body", "path"}
 )
 _WHOLE = frozenset({"code", "status", "after_bytes"})
 

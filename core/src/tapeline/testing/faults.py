@@ -40,6 +40,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "crossed-book": MOMENT,
         "halt": MOMENT,
         "delist": MOMENT,
+        "relist": MOMENT,
+        "rename": MOMENT,
     }
 )
 """Every kind of fault → whether it shapes frames, holds in a window, or happens."""
@@ -69,7 +71,9 @@ class Fault:
         every_s: of a moment: happens again and again, exactly this far apart.
         probability: of each frame, subscription or request that it meets.
         channel, symbol: the venue's words; empty meets all.
-        market: of the canonical symbol to ``halt`` or ``delist``; empty for all.
+        market: of the canonical symbol to ``halt``, ``delist``, ``relist`` or
+            ``rename``; empty for all.
+        to: new spelling of a ``rename``, in the venue's words.
         target: ``all`` connections, or ``one`` chosen at random.
         code, reason: of the close frame.
         status: of the HTTP answer.
@@ -91,6 +95,7 @@ class Fault:
     channel: str = ""
     symbol: str = ""
     market: str = ""
+    to: str = ""
     target: str = "all"
     code: int = 1001
     reason: str = ""
@@ -134,6 +139,11 @@ class Fault:
             found.append(
                 f"expected a close code that can be sent, found {self.code}; "
                 "use kind 'abort' to end a connection without one"
+            )
+        if (self.kind == "rename") != bool(self.to):
+            found.append(
+                "expected a new spelling in to exactly for kind 'rename', found "
+                f"kind {self.kind!r} with to {self.to!r}"
             )
         if self.after_bytes < 1:
             found.append(f"expected after_bytes of 1 or more, found {self.after_bytes}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from heapq import heapify, heapreplace
+from heapq import heapify, heappush, heapreplace
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -176,6 +176,15 @@ class Feed:
         self.halted_ns = at_ns
         if self.next_ns is not None and self.next_ns >= at_ns:
             self.next_ns = None
+
+    def resume(self, at_ns: int) -> int | None:
+        """Orders again from *at_ns* on, after a halt; when the first one comes."""
+        self.halted_ns = None
+        self._exact_ns = float(at_ns % 10**9)
+        self._base_ns = at_ns - at_ns % 10**9
+        if self._orders_hz > 0:
+            self._draw_next()
+        return self.next_ns
 
     def step(self) -> list[Execution]:
         """Run the next taker order and draw the time of the one after it."""
@@ -373,6 +382,14 @@ class Market:
         if feed.next_ns is None:
             self._queue = [entry for entry in self._queue if entry[2] is not feed]
             heapify(self._queue)
+
+    def resume(self, market: str, symbol: str, at_ns: int) -> None:
+        """Go on trading one instrument from *at_ns* on, after a halt."""
+        feed = self.feeds[market, symbol]
+        next_ns = None if feed.halted_ns is None else feed.resume(at_ns)
+        if next_ns is not None:
+            index = list(self.feeds).index((market, symbol))
+            heappush(self._queue, (next_ns, index, feed))
 
     def advance(self, now_ns: int) -> list[Execution]:
         """Everything that happens up to and including *now_ns*, in time order."""

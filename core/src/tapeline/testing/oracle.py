@@ -108,9 +108,8 @@ def _sort(records: Iterable[Record], verdict: Verdict) -> dict[StreamKey, _Strea
         if not isinstance(record, Trade | Gap | Coverage | Candle):
             continue
         of = record.stream
-        if isinstance(record, Gap):
-            if record.cause not in CAUSES:
-                verdict.blame(f"gap {record.gap_id} has the cause {record.cause!r}")
+        if isinstance(record, Gap) and record.cause not in CAUSES:
+            verdict.blame(f"gap {record.gap_id} has the cause {record.cause!r}")
         if of.data_type != "trade" and not isinstance(record, Candle):
             continue
         stream = streams.setdefault((of.exchange, of.market, of.symbol), _Stream())

@@ -382,8 +382,11 @@ class SimulatorBase(ABC):
             for connection in met:
                 self.send(connection, frame, now_ns)
         else:
-            if fault.kind in ("halt", "delist"):
+            if fault.kind in ("halt", "delist", "relist"):
+                trade = self.market.halt
+                if fault.kind == "relist":
+                    trade = self.market.resume
                 for market, symbol in self.market.feeds:
                     if symbol == fault.symbol and fault.market in ("", market):
-                        self.market.halt(market, symbol, now_ns)
+                        trade(market, symbol, now_ns)
             self.on_fault(fault, met, now_ns)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
 
 from tapeline.clock import Clock
 from tapeline.model import Dial, Request, Response
+from tapeline.seams import Arguments, Result
 from tapeline.testing.transports import MemoryNetwork, MemorySocket, MemoryVenue
 
 
@@ -32,10 +33,13 @@ class MemoryWire:
         self._target = target
         self._clock = clock
         self._sockets: list[MemorySocket] = []
+        self._scopes: set[anyio.CancelScope] = set()
 
     def cut(self) -> None:
         """Tear every socket, and let nothing through from now on; safe twice."""
         self.is_cut = True
+        for scope in list(self._scopes):
+            scope.cancel()
         sockets, self._sockets = self._sockets, []
         for socket in sockets:
             socket.abort()
@@ -43,10 +47,7 @@ class MemoryWire:
     async def dial(self, dial: Dial) -> MemorySocket:
         """Open a socket to the venue; never returns once the wire is cut."""
         await self._pass()
-        socket = await self._target.dial(dial)
-        if self.is_cut:
-            socket.abort()
-            await self._pass()
+        socket = await self._carry(self._target.dial, dial)
         self._sockets = [one for one in self._sockets if one.is_open]
         self._sockets.append(socket)
         return socket
@@ -59,12 +60,24 @@ class MemoryWire:
         if self.delay_s:
             await self._clock.sleep(self.delay_s)
             await self._pass()
-        response = await self._target.request(request, timeout_s)
-        await self._pass()
-        return response
+        return await self._carry(self._target.request, request, timeout_s)
 
     async def aclose(self) -> None:
         """Nothing to release: the venue belongs to others."""
+
+    async def _carry(
+        self, call: Callable[[*Arguments], Awaitable[Result]], *args: *Arguments
+    ) -> Result:
+        """Call the venue; what is on the way when the wire is cut never arrives."""
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                return await call(*args)
+            finally:
+                self._scopes.discard(scope)
+        # Only whoever buries the process ends this.
+        await anyio.sleep_forever()
+        raise AssertionError("slept for ever")
 
     async def _pass(self) -> None:
         if self.is_cut:

@@ -1,8 +1,9 @@
 """All input and output with venues: sockets, REST, budgets, back-off."""
 
-from tapeline.transport.backoff import Backoff
+from tapeline.backoff import Backoff
 from tapeline.transport.bans import BanMemory, MemoryBans
 from tapeline.transport.budgets import BudgetKeeper, BudgetPool, BudgetStatistics
+from tapeline.transport.endings import DISCONNECT
 from tapeline.transport.failures import (
     RequestExpired,
     RequestRefused,
@@ -31,6 +32,7 @@ from tapeline.transport.status import (
 from tapeline.transport.wiring import Bind, BoundLike, LinkSettings
 
 __all__ = [
+    "DISCONNECT",
     "Backoff",
     "BanMemory",
     "Bind",

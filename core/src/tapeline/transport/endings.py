@@ -6,9 +6,9 @@ import random
 
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.errors import RequestFailed
 from tapeline.model import OutcomeKind, Recovery
-from tapeline.transport.backoff import Backoff
 from tapeline.transport.failures import RequestRefused
 
 DISCONNECT = "disconnect"

@@ -9,6 +9,7 @@ import anyio
 import anyio.abc
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.errors import TapelineError
 from tapeline.model import (
     Recovery,
@@ -16,10 +17,10 @@ from tapeline.model import (
     Subscription,
     SubscriptionState,
 )
-from tapeline.transport.backoff import Backoff
 from tapeline.transport.connection import Connection
 from tapeline.transport.counters import Counters
 from tapeline.transport.endings import DOWNTIME, ROTATION, Ending, delay_s
+from tapeline.transport.rotation import is_behind
 from tapeline.transport.status import SocketStatus, SubscriptionStatus
 from tapeline.transport.streams import Stream
 from tapeline.transport.wiring import Wiring
@@ -234,8 +235,15 @@ class Line:
         """Let *new* go on alone once it has what *old* has, or had time for it."""
         if not new.open or new.opened_ns is None:
             return
-        overlap_ns = int(self._wiring.settings.overlap_s * 1e9)
-        if new.settled or now_ns - new.opened_ns >= overlap_ns:
+        settings = self._wiring.settings
+        passed_s = (now_ns - new.opened_ns) / 1e9
+        if not new.settled and passed_s >= settings.overlap_s:
+            if is_behind(new.dialog.table, old.dialog.table, new.opened_ns):
+                if passed_s >= settings.longest_overlap_s:
+                    reason = "it brings less than the socket that it is to replace"
+                    new.end(Ending(Recovery.BACK_OFF, reason))
+                return
+        if new.settled or passed_s >= settings.overlap_s:
             self._current, self._replacement = new, None
             self._replace_at_ns = None
             self._retired.append(old)

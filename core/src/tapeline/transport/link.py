@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import anyio
@@ -137,6 +137,11 @@ class ExchangeLink:
         at_ns = self._clock.wall_ns()
         for subscription, connections in gone.items():
             self._inbox.put(StreamDropped(subscription, at_ns, connections))
+
+    def give_up(self, subscriptions: Iterable[Subscription]) -> None:
+        """Say of *subscriptions*, which nothing carries, that nobody wants them."""
+        at_ns = self._clock.wall_ns()
+        self._inbox.put(*(StreamDropped(one, at_ns) for one in subscriptions))
 
     def resync(self, subscription: Subscription, connection: int | None = None) -> None:
         """Let sessions start *subscription* afresh: its book chain broke.

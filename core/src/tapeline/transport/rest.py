@@ -9,13 +9,13 @@ from typing import Any
 import anyio
 import attrs
 
+from tapeline.backoff import Backoff
 from tapeline.clock import Clock, Now, now
 from tapeline.errors import RequestFailed
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import Fetch, Outcome, OutcomeKind, Response
 from tapeline.seams import Http
 from tapeline.transport.addresses import shown_url
-from tapeline.transport.backoff import Backoff
 from tapeline.transport.bans import BanMemory, MemoryBans
 from tapeline.transport.budgets import BudgetKeeper
 from tapeline.transport.failures import (
@@ -84,8 +84,8 @@ class RestClient:
         self.venue_offset_ns = 0
         self._http = http
         self._rng = rng
-        self._bans = bans or MemoryBans()
-        self._paused_until_ns = 0
+        self._bans = bans or MemoryBans(clock)
+        self._pause = f"{adapter.name}:limited"
         self._waiting = 0
 
     def now(self) -> Now:
@@ -99,8 +99,7 @@ class RestClient:
 
     def banned_for_s(self) -> float:
         """Seconds until the venue's ban ends; 0 when there is none."""
-        until_ns = self._bans.banned_until_ns(self.adapter.name)
-        return max(0.0, (until_ns - self.clock.wall_ns()) / 1e9)
+        return self._bans.left_s(self.adapter.name)
 
     async def fetch(
         self,
@@ -177,8 +176,7 @@ class RestClient:
                     None,
                     f"banned for another {banned_s:.0f} s",
                 )
-            paused_ns = self._paused_until_ns - self.clock.monotonic_ns()
-            wait_s = max(banned_s, paused_ns / 1e9)
+            wait_s = max(banned_s, self._bans.left_s(self._pause))
             if wait_s > 0:
                 await self.clock.sleep(wait_s + self._rng.uniform(0.0, 0.1))
                 continue
@@ -189,7 +187,7 @@ class RestClient:
                 return
 
     def _paused(self) -> bool:
-        return self._paused_until_ns > self.clock.monotonic_ns()
+        return self._bans.left_s(self._pause) > 0
 
     def _judge(self, outcome: Outcome, response: Response, trial: _Trial) -> float:
         """Seconds to stay away before the next try.
@@ -205,16 +203,14 @@ class RestClient:
         if kind is OutcomeKind.BANNED:
             self.counters.banned += 1
             wait_s = _BANNED_WAIT_S if asked_s is None else asked_s
-            until_ns = self.clock.wall_ns() + int(wait_s * 1e9)
-            self._bans.remember_ban(self.adapter.name, until_ns)
+            self._bans.remember(self.adapter.name, wait_s)
             if wait_s > trial.deadline_s:
                 raise refused
             return 0.0
         if kind is OutcomeKind.LIMITED:
             self.counters.limited += 1
             wait_s = _LIMITED_WAIT_S if asked_s is None else asked_s
-            pause_ns = self.clock.monotonic_ns() + int(wait_s * 1e9)
-            self._paused_until_ns = max(self._paused_until_ns, pause_ns)
+            self._bans.remember(self._pause, wait_s)
             return 0.0
         if kind is OutcomeKind.RETRY:
             return asked_s or 0.0

@@ -1,11 +1,14 @@
-"""When a socket is replaced before the venue cuts it."""
+"""When a socket is replaced before the venue cuts it, and when it may go."""
 
 from __future__ import annotations
 
 import random
 
+from tapeline.transport.streams import StreamTable
+
 _EARLIEST, _LATEST = 0.90, 0.98
 _APART = 0.25
+_ON_ITS_WAY_NS = 2 * 10**9
 
 
 def rotation_ns(
@@ -24,3 +27,21 @@ def rotation_ns(
         # Still ahead: no earlier than 0.9 - 0.25 - 0.5 of a life from now.
         return other_ns - age_ns // 2
     return at_ns
+
+
+def is_behind(new: StreamTable, old: StreamTable, opened_ns: int) -> bool:
+    """Whether *new* is silent about a stream of which *old* still brings data.
+
+    Args:
+        opened_ns: when the new socket was opened, monotonic.
+    """
+    for stream in old:
+        spoke_ns = stream.last_message_ns
+        if not stream.flowing or spoke_ns is None:
+            continue
+        if spoke_ns < opened_ns + _ON_ITS_WAY_NS:
+            continue
+        other = new.get(stream.subscription)
+        if other is None or (other.silent and other.rejected is None):
+            return True
+    return False

@@ -82,6 +82,8 @@ class LinkSettings:
         max_misses: unanswered frames of one stream after which a socket is replaced.
         login_timeout_s: how long a private session may take to log in.
         overlap_s: how long a rotation waits for first data on the new socket.
+        longest_overlap_s: how long, when the old socket has data that the new one
+            does not have; another one is dialed then.
         max_errors_in_a_row: failures of ``parse`` after which a socket is replaced.
         max_fetches: REST requests of one session at the same time.
         ping_interval_s: instead of the adapter's; None leaves it.
@@ -94,6 +96,7 @@ class LinkSettings:
     max_misses: int = 3
     login_timeout_s: float = 10.0
     overlap_s: float = 10.0
+    longest_overlap_s: float = 60.0
     max_errors_in_a_row: int = 20
     max_fetches: int = 256
     ping_interval_s: float | None = None

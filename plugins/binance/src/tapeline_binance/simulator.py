@@ -294,18 +294,31 @@ class BinanceSimulator(SimulatorBase):
     def on_fault(
         self, fault: Fault, connections: Sequence[SimConnection], now_ns: int
     ) -> None:
-        """Notices, jumps of ids, crossed books, halts and delistings."""
+        """Notices, jumps of ids, crossed books, what becomes of instruments."""
         if fault.kind == "notice":
             for connection in connections:
                 self._announce(connection, fault, now_ns)
-        elif fault.kind in ("halt", "delist"):
+        elif fault.kind in ("halt", "delist", "relist", "rename"):
             for instrument in self._by_feed.values():
                 known = instrument.feed.instrument
                 if known.symbol == fault.symbol and fault.market in ("", known.market):
-                    instrument.status = "HALT" if instrument.spot else "SETTLING"
-                    instrument.listed = fault.kind == "halt"
+                    self._change_instrument(instrument, fault)
         else:
             self._disturb(fault)
+
+    def _change_instrument(self, instrument: BinanceInstrument, fault: Fault) -> None:
+        if fault.kind in ("halt", "delist"):
+            instrument.status = "HALT" if instrument.spot else "SETTLING"
+            instrument.listed = fault.kind == "halt"
+            return
+        instrument.status = "TRADING"
+        instrument.listed = True
+        if fault.kind == "rename":
+            # Who subscribed the old name hears no more.
+            del self.instruments[instrument.family, instrument.symbol]
+            instrument.symbol = fault.to
+            self.instruments[instrument.family, instrument.symbol] = instrument
+            self._topics[instrument].clear()
 
     def _disturb(self, fault: Fault) -> None:
         for instrument, topics in self._topics.items():

@@ -13,6 +13,7 @@ from tapeline.hookspecs import (
 )
 from tapeline_http.config import HttpConfig
 from tapeline_http.server import HttpService
+from tapeline_http.webhook import WebhookConfig, WebhookService
 
 
 class HttpAdapter:
@@ -28,6 +29,19 @@ class HttpAdapter:
         return HttpService(config, control, context)
 
 
+class WebhookAdapter:
+    """Makes senders of alerts."""
+
+    name = "http.webhook"
+    config = WebhookConfig
+
+    def service(
+        self, config: WebhookConfig, control: Control, context: ServiceContext
+    ) -> WebhookService:
+        """A sender that hears nothing yet."""
+        return WebhookService(config, control, context)
+
+
 @hookimpl
 def tapeline_plugin_info() -> PluginInfo:
     """Who the plugin is."""
@@ -40,5 +54,5 @@ def tapeline_plugin_info() -> PluginInfo:
 
 @hookimpl
 def tapeline_services() -> Sequence[ServiceAdapter]:
-    """The HTTP service."""
-    return (HttpAdapter(),)
+    """The HTTP service, and alerts."""
+    return (HttpAdapter(), WebhookAdapter())

@@ -259,7 +259,8 @@ def classify(response: Response) -> Outcome:
     reason = f"code {code}" if code else f"HTTP {status}"
     if kind is OutcomeKind.OK and status != 200:
         kind = None
-    if status == 429 or kind is OutcomeKind.LIMITED:
+    # 418 is no answer of the venue's, but of what may stand before it
+    if status in (418, 429) or kind is OutcomeKind.LIMITED:
         wait_s = max(LIMITED_WAIT_S, _retry_after_s(response) or 0.0)
         return Outcome(OutcomeKind.LIMITED, wait_s=wait_s, reason=reason)
     if kind is not None:

@@ -346,6 +346,14 @@ class OkxSimulator(SimulatorBase):
                 connection = self.connections[conn]
                 self._push_instruments(connection, instrument.inst_type, rows, now_ns)
 
+    def _rename(self, instrument: OkxInstrument, inst_id: str) -> None:
+        """List it under another name; who subscribed the old one hears no more."""
+        old = instrument.inst_id
+        self.instruments[inst_id] = self.instruments.pop(old)
+        for key in [key for key in self._topics if key[1] == old]:
+            del self._topics[key]
+        instrument.inst_id = inst_id
+
     # The account.
 
     def _login(
@@ -415,17 +423,19 @@ class OkxSimulator(SimulatorBase):
     def on_fault(
         self, fault: Fault, connections: Sequence[SimConnection], now_ns: int
     ) -> None:
-        """Notices, sequence resets, crossed books, halts and delistings."""
+        """Notices, sequence resets, crossed books, what becomes of instruments."""
         if fault.kind == "notice":
             for connection in connections:
                 self._give_notice(connection, fault, now_ns)
-        elif fault.kind in ("halt", "delist"):
-            gone = fault.kind == "delist"
-            for instrument in self.instruments.values():
+        elif fault.kind in _INSTRUMENT_FAULTS:
+            for instrument in list(self.instruments.values()):
                 known = instrument.feed.instrument
                 if known.symbol == fault.symbol and fault.market in ("", known.market):
-                    state = "expired" if gone else "suspend"
-                    self._change_instrument(instrument, state, not gone, now_ns)
+                    if fault.kind == "rename":
+                        self._rename(instrument, fault.to)
+                    state = _INSTRUMENT_FAULTS[fault.kind]
+                    listed = fault.kind != "delist"
+                    self._change_instrument(instrument, state, listed, now_ns)
         else:
             for topic in self._topics.values():
                 if isinstance(topic, BooksTopic) and fault.meets(
@@ -477,6 +487,12 @@ class OkxSimulator(SimulatorBase):
         return self._rest.answer(method, target, headers, now_ns, lag_ns)
 
 
+_INSTRUMENT_FAULTS = {
+    "halt": "suspend",
+    "delist": "expired",
+    "relist": "live",
+    "rename": "live",
+}
 _NEWEST_SHARE = 0.3
 _FARTHEST_IDS = 300
 _ON_ORDER = ("bbo-tbt", "books", "books5", "tickers", *sorted(CANDLES))

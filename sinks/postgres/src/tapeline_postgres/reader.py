@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import asyncpg
 from anyio.from_thread import start_blocking_portal
-from sqlalchemy import Select
+from sqlalchemy import Dialect, Select
 from sqlalchemy.dialects import postgresql
 
 from tapeline.errors import DatabaseOperationError, UsageError
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 _ROWS_AT_ONCE = 2_000
 # A sort of a large table takes its time before the first row.
 _READ_S = 900.0
-_DIALECT = postgresql.dialect()
+_DIALECT: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def _text(statement: Select[Any]) -> str:

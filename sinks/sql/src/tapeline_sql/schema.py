@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from sqlalchemy import Dialect
-from sqlalchemy.schema import CreateTable
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from tapeline_sql.tables import TABLES, decimal_columns
 
 
 def create_table_statements(dialect: Dialect) -> tuple[str, ...]:
-    """``CREATE TABLE IF NOT EXISTS`` for every table."""
-    return tuple(
-        str(CreateTable(table, if_not_exists=True).compile(dialect=dialect)).strip()
+    """``CREATE … IF NOT EXISTS`` for every table and its indexes."""
+    tables: list[ExecutableDDLElement] = [
+        CreateTable(table, if_not_exists=True) for table in TABLES.values()
+    ]
+    indexes: list[ExecutableDDLElement] = [
+        CreateIndex(index, if_not_exists=True)
         for table in TABLES.values()
+        for index in sorted(table.indexes, key=lambda index: str(index.name))
+        if index.dialect_options["postgresql"]["using"] in (False, "btree")
+        or dialect.name == "postgresql"
+    ]
+    return tuple(
+        str(each.compile(dialect=dialect)).strip() for each in (*tables, *indexes)
     )
 
 

@@ -11,20 +11,24 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import attrs
-from sqlalchemy import ColumnElement, Dialect, Table
+from sqlalchemy import ColumnElement, Dialect, Table, case
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tapeline_sql.tables import TABLES
 
-OnConflict = Literal["keep", "higher-revision", "replace"]
-"""What happens to a stored row when one with its key comes."""
+OnConflict = Literal["keep", "higher-revision", "replace", "extend"]
+"""What happens to a stored row when one with its key comes.
+
+To extend is to replace, but for a ``first_id`` that was moved up since: rows below it
+were deleted on purpose, and coverage does not promise them again.
+"""
 
 ON_CONFLICT: Mapping[str, OnConflict] = MappingProxyType(
     {
         "trades": "keep",
         "market_data": "higher-revision",
         "gaps": "higher-revision",
-        "coverage": "replace",
+        "coverage": "extend",
         "tickers": "keep",
         "order_books": "keep",
         "balances": "keep",
@@ -52,8 +56,11 @@ class InsertBuilder:
 
     def insert(self, table_name: str) -> str:
         """INSERT of one row, parameters in column order and the dialect's style."""
-        statement = self._with_conflict(self._insert(TABLES[table_name]), table_name)
-        return str(statement.compile(dialect=self.dialect))
+        return str(self.statement(table_name).compile(dialect=self.dialect))
+
+    def statement(self, table_name: str) -> Any:
+        """The same as SQLAlchemy executes it, with values by column name."""
+        return self._with_conflict(self._insert(TABLES[table_name]), table_name)
 
     def insert_many(self, table_name: str, rows: int) -> str:
         """INSERT of *rows* rows in one statement; needs a dialect with ``?``."""
@@ -84,12 +91,16 @@ class InsertBuilder:
                 if table_name == "market_data" and self.force_update_candles
                 else offered.revision > table.c.revision
             )
+        values = {
+            column.name: offered[column.name]
+            for column in table.columns
+            if not column.primary_key
+        }
+        if policy == "extend":
+            moved_up = table.c.first_id > offered.first_id
+            values["first_id"] = case(
+                (moved_up, table.c.first_id), else_=offered.first_id
+            )
         return statement.on_conflict_do_update(
-            index_elements=key,
-            set_={
-                column.name: offered[column.name]
-                for column in table.columns
-                if not column.primary_key
-            },
-            where=where,
+            index_elements=key, set_=values, where=where
         )

@@ -12,7 +12,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, MetaData, Table, Text
+from sqlalchemy import BigInteger, CheckConstraint, Index, MetaData, Table, Text
 from sqlmodel import AutoString, Field, SQLModel
 
 from tapeline_sql.columns import ExactDecimal, UtcTimestamp
@@ -293,6 +293,26 @@ def decimal_columns(table: Table) -> tuple[str, ...]:
         column.name for column in table.columns if isinstance(column.type, ExactDecimal)
     )
 
+
+_BY_STREAM_AND_TIME = MappingProxyType(
+    {
+        "tickers": ("exchange", "market", "symbol", "exchange_ns"),
+        "order_books": ("exchange", "market", "symbol", "exchange_ns"),
+        "balances": ("exchange", "asset", "exchange_ns"),
+        "raw_trades": ("exchange", "market", "symbol", "timestamp"),
+    }
+)
+"""Tables whose key is a place in the journal → what they are read by."""
+
+for _name, _columns in _BY_STREAM_AND_TIME.items():
+    _table = metadata.tables[_name]
+    Index(f"{_name}_by_time", *(_table.c[column] for column in _columns))
+
+# Trades arrive in the order of time, so a summary of each range of blocks finds them,
+# and costs next to nothing to keep.
+_trades = metadata.tables["trades"]
+_by_time: Any = Index("trades_by_time", _trades.c.exchange_ns, postgresql_using="brin")
+_by_time.ddl_if(dialect="postgresql")
 
 _FINITE = MappingProxyType(
     {

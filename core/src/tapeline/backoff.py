@@ -35,6 +35,10 @@ class Backoff:
         self.attempts += 1
         return floor_s + self.rng.uniform(0.0, bound)
 
+    def reset(self) -> None:
+        """It worked: the delays start small again."""
+        self.attempts = 0
+
     def note_data(self, first_ns: int, last_ns: int) -> None:
         """Data flowed from *first_ns* to *last_ns* (monotonic) on one socket.
 

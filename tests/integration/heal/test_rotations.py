@@ -1,0 +1,158 @@
+"""Sockets are replaced before they end: nothing is missing, and no gap is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from tapeline.collectors import CollectorManager
+from tapeline.errors import HandshakeRefused
+from tapeline.model import DataType, Dial
+from tapeline.testing import Fault, MemoryVenue
+
+Tell = Callable[..., Any]
+
+ALL = (DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER)
+DAYS = 7
+
+
+def rotations_of(told: Any) -> int:
+    return sum(int(one["counters"]["rotations"]) for one in told.link["sockets"])
+
+
+def check_nothing_missing(told: Any) -> None:
+    """Every fill since the first one is stored, and no row speaks of a gap."""
+    told.check_whole()
+    assert told.gaps == []
+    assert {trade["source"] for trade in told.trades} == {"live"}
+
+
+@pytest.mark.parametrize("venue", ["okx", "binance", "binance-swap"], indirect=True)
+def test_a_week_of_rotations_leaves_no_gap(tell: Tell, venue: Any) -> None:
+    """Binance cuts after 24 hours, OKX announces an upgrade twice a day."""
+
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(DAYS * 86_400.0)
+
+    notices = [Fault(kind="notice", at_s=7_200.0, every_s=43_200.0, deadline_s=60.0)]
+    told = tell(
+        act,
+        faults=notices if venue.name == "okx" else [],
+        symbols=["BTC-USDT"],
+        rate_hz=1 / 600,
+        timeframes=(),
+    )
+
+    check_nothing_missing(told)
+    assert told.accounts.total("emitted") > 700
+    assert rotations_of(told) == (2 * DAYS if venue.name == "okx" else DAYS)
+    assert told.link["reconnects"] == rotations_of(told)
+    # The venue never had to close one itself.
+    assert told.simulator.closes == 0
+
+
+def notices(deadline_s: float = 40.0) -> list[Fault]:
+    """``serverShutdown`` or 64008 every 50 seconds, and then the end."""
+    return [Fault(kind="notice", at_s=20.0, every_s=50.0, deadline_s=deadline_s)]
+
+
+async def four_minutes(manager: CollectorManager, line: MemoryVenue) -> None:
+    """Long enough for five notices."""
+    await anyio.sleep(250.0)
+
+
+EVERY = pytest.mark.parametrize(
+    "venue", ["okx", "binance", "binance-swap"], indirect=True
+)
+
+
+@EVERY
+def test_notices_in_a_busy_market_leave_no_gap(tell: Tell) -> None:
+    told = tell(four_minutes, faults=notices(), data_types=ALL)
+
+    check_nothing_missing(told)
+    assert rotations_of(told) >= 5
+
+
+class Wire:
+    """The venue's dialer, with trouble on what is dialed later than the first."""
+
+    def __init__(self, line: MemoryVenue, silent_s: float, refusals: int) -> None:
+        self._line = line
+        self._silent_s = silent_s
+        self._refusals = refusals
+        self._dialed = False
+
+    async def dial(self, dial: Dial) -> Any:
+        """Refuse some, then give sockets that say nothing for a while."""
+        if not self._dialed:
+            self._dialed = True
+            return await self._line.dial(dial)
+        if self._refusals:
+            self._refusals -= 1
+            raise HandshakeRefused(503, "", None)
+        return LateSocket(await self._line.dial(dial), self._silent_s)
+
+
+class LateSocket:
+    """Brings everything, but nothing in its first seconds."""
+
+    def __init__(self, socket: Any, silent_s: float) -> None:
+        self._socket = socket
+        self._silent_s = silent_s
+        self._since_s: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    async def receive(self) -> Any:
+        """The next frame, when the silence is over."""
+        now_s = anyio.current_time()
+        if self._since_s is None:
+            self._since_s = now_s
+        await anyio.sleep(max(0.0, self._since_s + self._silent_s - now_s))
+        return await self._socket.receive()
+
+
+@EVERY
+@pytest.mark.parametrize("silent_s", [3.0, 15.0, 30.0])
+def test_a_replacement_that_is_silent_at_first_is_waited_for(
+    tell: Tell, silent_s: float
+) -> None:
+    told = tell(
+        four_minutes, faults=notices(), wire=lambda line: Wire(line, silent_s, 0)
+    )
+
+    check_nothing_missing(told)
+    assert rotations_of(told) >= 4
+
+
+@EVERY
+def test_a_replacement_that_cannot_be_dialed_is_dialed_again(tell: Tell) -> None:
+    told = tell(four_minutes, faults=notices(), wire=lambda line: Wire(line, 0.0, 2))
+
+    check_nothing_missing(told)
+    assert rotations_of(told) >= 5
+
+
+@EVERY
+def test_a_replacement_that_lacks_a_stream_never_takes_over(
+    tell: Tell, venue: Any
+) -> None:
+    """It is acked and muted on the first replacement; the second one has it."""
+    muted = Fault(
+        kind="ack-and-mute",
+        channel=venue.trades,
+        symbol="ETH-USDT" if venue.name == "okx" else "ETHUSDT",
+        at_s=10.0,
+        for_s=30.0,
+    )
+    told = tell(
+        four_minutes, faults=[muted, Fault(kind="notice", at_s=20.0, deadline_s=200.0)]
+    )
+
+    check_nothing_missing(told)
+    assert rotations_of(told) == 2
