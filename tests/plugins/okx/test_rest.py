@@ -243,6 +243,7 @@ def test_every_cost_has_a_budget(adapter: Any, streams: Any) -> None:
         (200, {"code": "50011"}, OutcomeKind.LIMITED, 2.0),
         (429, {"code": "50011"}, OutcomeKind.LIMITED, 2.0),
         (429, b"slow down", OutcomeKind.LIMITED, 2.0),
+        (418, b"slow down", OutcomeKind.LIMITED, 2.0),
         (429, {"code": "50013"}, OutcomeKind.LIMITED, 2.0),
         (503, {"code": "50001"}, OutcomeKind.RETRY, None),
         (400, {"code": "50004"}, OutcomeKind.RETRY, None),

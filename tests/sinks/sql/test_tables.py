@@ -75,10 +75,14 @@ def test_every_table_but_our_own_three_holds_records() -> None:
 def test_decimals_are_text_in_sqlite_and_numeric_in_postgres() -> None:
     """Both are exact; SQLite's NUMERIC is not."""
     [in_sqlite] = [
-        text for text in create_table_statements(sqlite.dialect()) if "TABLE IF NOT EXISTS trades " in text
+        text
+        for text in create_table_statements(sqlite.dialect())
+        if "TABLE IF NOT EXISTS trades " in text
     ]
     [in_postgres] = [
-        text for text in create_table_statements(POSTGRES) if "TABLE IF NOT EXISTS trades " in text
+        text
+        for text in create_table_statements(POSTGRES)
+        if "TABLE IF NOT EXISTS trades " in text
     ]
     assert "price TEXT NOT NULL" in in_sqlite
     assert "timestamp TEXT NOT NULL" in in_sqlite

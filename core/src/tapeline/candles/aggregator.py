@@ -174,7 +174,7 @@ class CandleAggregator:
             self._holes.add(from_ns, to_ns)
             self._recheck_ns = 0
         elif self._holes.repair(from_ns, to_ns):
-            self._recheck_ns = 0
+            self._shrunk()
 
     def never_issued(self, first_id: int, last_id: int) -> None:
         """The venue gave none of these ids out: nothing of them is missing.
@@ -182,7 +182,7 @@ class CandleAggregator:
         Bars already given out are revised with the next ``advance``.
         """
         if self._holes.forget(first_id, last_id):
-            self._recheck_ns = 0
+            self._shrunk()
 
     def flush(self, out: list[Candle]) -> None:
         """Give open bars out as ``partial``: collection stops here.
@@ -254,7 +254,8 @@ class CandleAggregator:
         self._unproven_ns = state.closed_until_ns
         self._ladder.changed.clear()
         for series, one in zip(self._ladder.series, state.series, strict=True):
-            series.hold(one.open, one.closed, one.filled_ns)
+            filled_ns = one.filled_ns if self._settings.fill_empty else None
+            series.hold(one.open, one.closed, filled_ns)
             for bar in one.closed:
                 if bar.changed:
                     self._ladder.changed[bar] = series
@@ -321,7 +322,7 @@ class CandleAggregator:
         elif first < expected and self._contiguous:
             was_missing = self._holes.fill(first, last, at_ns)
             if was_missing:
-                self._recheck_at(0)
+                self._shrunk()
         highest = expected is None or last >= expected
         # After the newest trade there is no bar that could have been forgotten.
         is_newest = highest and at_ns >= self._last_ns
@@ -357,6 +358,8 @@ class CandleAggregator:
         else:
             # Others may have traded in the same instant before we were there.
             self._from_ns = at_ns + 1
+        if self._settings.fill_empty:
+            self._ladder.begin_filling(at_ns)
         width = self._ladder.base.width
         self._ladder.closed_until_ns = at_ns - at_ns % width
 
@@ -375,17 +378,27 @@ class CandleAggregator:
         if self._end_ns <= until_ns:
             self._open_ns = self._end_ns = 0
 
+    def _shrunk(self) -> None:
+        """Less is missing than before."""
+        self._recheck_at(0)
+        if self._settings.fill_empty:
+            self._ladder.fill_repaired()
+        else:
+            self._holes.take_repaired()
+
     def _fill_empty(self) -> None:
         """Make flat bars where it is known that nobody traded.
 
         In contiguous ids the next trade proves it, whatever the connection did; in
         others only while the stream is followed.
         """
+        until_ns = min(self._ladder.closed_until_ns, self._known_until_ns())
         from_ns = self._from_ns if self._contiguous else self._live_ns
-        if from_ns is not None:
-            until_ns = min(self._ladder.closed_until_ns, self._known_until_ns())
-            if not self._ladder.fill_empty(from_ns, until_ns):
-                self._recheck_at(0)
+        if from_ns is None:
+            # What lies before is settled all the same: it gets none.
+            from_ns = until_ns
+        if not self._ladder.fill_empty(from_ns, until_ns):
+            self._recheck_at(0)
 
     def _known_until_ns(self) -> int:
         """Up to where no trade is owed to us, but for holes."""
@@ -412,15 +425,17 @@ class CandleAggregator:
         settled_ns = self._now_ns - self._grace_ns
         if bar.lost or self._holes.touches(bar.open_ns, bar.end_ns, settled_ns):
             return GAP
-        if self._contiguous and bar.first_id is not None and self._is_unproven(bar):
+        if self._holes.touches(bar.open_ns, bar.end_ns):
+            # It may fill itself: nothing better is said until it has.
+            return bar.sent_state or PARTIAL
+        if (
+            self._contiguous
+            and bar.first_id is not None
+            and bar.end_ns > self._known_until_ns()
+        ):
+            # Only the clock has ended it: a silent stream may still owe it trades.
             return PARTIAL
         return REPAIRED if bar.was_gap else COMPLETE
-
-    def _is_unproven(self, bar: Bar) -> bool:
-        """Only the clock has ended *bar*: a silent stream may still owe it trades."""
-        return bar.end_ns > self._known_until_ns() or (
-            bar.sent_state == PARTIAL and self._holes.touches(bar.open_ns, bar.end_ns)
-        )
 
     def _emit(self, out: list[Candle]) -> None:
         """Give out what changed since it was given out last."""

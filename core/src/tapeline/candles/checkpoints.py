@@ -16,7 +16,7 @@ class SeriesState(msgspec.Struct):
     name: str
     open: list[Bar]
     closed: list[Bar]
-    filled_ns: int = 0
+    filled_ns: int | None = None
 
 
 class AggregatorState(msgspec.Struct):

@@ -36,10 +36,13 @@ from tapeline.model import (
     Instrument,
     Subscription,
     Trade,
+    quick_constructor,
     width_ns,
 )
 
 VERSION = 1
+
+_Trade = quick_constructor(ConsolidatedTrade)
 
 
 @attrs.define(eq=False)
@@ -160,7 +163,7 @@ class Consolidator:
         base, quote = units.trade(trade.price, trade.size)
         part.trades += 1
         part.volume = EXACT.add(part.volume, base)
-        return ConsolidatedTrade(
+        return _Trade(
             self.trades_stream,
             trade.trade_id,
             trade.first_id,

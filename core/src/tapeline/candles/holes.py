@@ -24,11 +24,11 @@ class TimeHole:
 class TimeHoles:
     """The holes of one trade stream, oldest first."""
 
-    __slots__ = ("_changed_ns", "_holes")
+    __slots__ = ("_holes", "_repaired")
 
     def __init__(self) -> None:
         self._holes: list[TimeHole] = []
-        self._changed_ns: int | None = None
+        self._repaired: list[tuple[int, int]] = []
 
     def add(
         self,
@@ -55,11 +55,14 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             found = True
-            self._shrank(hole)
             if first < first_id:
                 kept.append(_between(hole.from_ns, at_ns, first, first_id - 1))
             if last > last_id:
                 kept.append(_between(at_ns, hole.to_ns, last_id + 1, last))
+            if first >= first_id:
+                self._repaired.append((hole.from_ns, min(at_ns, hole.to_ns)))
+            if last <= last_id:
+                self._repaired.append((max(at_ns, hole.from_ns), hole.to_ns))
         self._holes = kept
         return found
 
@@ -73,11 +76,12 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             found = True
-            self._shrank(hole)
             if first < first_id:
                 kept.append(_between(hole.from_ns, hole.to_ns, first, first_id - 1))
             if last > last_id:
                 kept.append(_between(hole.from_ns, hole.to_ns, last_id + 1, last))
+            if first >= first_id and last <= last_id:
+                self._repaired.append((hole.from_ns, hole.to_ns))
         self._holes = kept
         return found
 
@@ -95,7 +99,7 @@ class TimeHoles:
                 kept.append(hole)
                 continue
             changed = True
-            self._shrank(hole)
+            self._repaired.append((max(hole.from_ns, from_ns), min(hole.to_ns, to_ns)))
             if hole.from_ns < from_ns:
                 kept.append(TimeHole(hole.from_ns, from_ns - 1))
             if hole.to_ns > to_ns:
@@ -103,10 +107,10 @@ class TimeHoles:
         self._holes = kept
         return changed
 
-    def take_changed_ns(self) -> int | None:
-        """From where on less is missing than at the last call; None when nowhere."""
-        changed_ns, self._changed_ns = self._changed_ns, None
-        return changed_ns
+    def take_repaired(self) -> list[tuple[int, int]]:
+        """Where less is missing than at the last call, both ends inclusive."""
+        repaired, self._repaired = self._repaired, []
+        return repaired
 
     def touches(self, open_ns: int, end_ns: int, settled_ns: int | None = None) -> bool:
         """Whether a trade may be missing in ``open_ns..end_ns``, end exclusive.
@@ -145,10 +149,6 @@ class TimeHoles:
         ]
         self._holes = [hole for hole in self._holes if hole not in old]
         return old
-
-    def _shrank(self, hole: TimeHole) -> None:
-        if self._changed_ns is None or hole.from_ns < self._changed_ns:
-            self._changed_ns = hole.from_ns
 
     def __iter__(self) -> Iterator[TimeHole]:
         return iter(self._holes)

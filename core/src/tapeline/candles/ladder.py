@@ -12,6 +12,9 @@ from tapeline.model import TIMEFRAMES, Trade
 _MOST_FLAT = 1_000
 """Flat bars of one timeframe that are made at once."""
 
+_MOST_REPAIRED = 20_000
+"""Flat bars of one timeframe that the end of one hole makes."""
+
 
 class Ladder:
     """The bars themselves: what is in them, which are closed, which changed.
@@ -85,16 +88,18 @@ class Ladder:
             if len(series.closed) > series.evict_at:
                 series.evict(until_ns - self._keep_closed_ns, self._holes)
 
+    def begin_filling(self, at_ns: int) -> None:
+        """Empty intervals from *at_ns* on shall have flat bars."""
+        for series in self.series:
+            if series.wanted and series.filled_ns is None:
+                series.filled_ns = at_ns - at_ns % series.width
+
     def fill_empty(self, from_ns: int, until_ns: int) -> bool:
         """Make flat bars for empty intervals; False when some are left for later."""
-        again_ns = self._holes.take_changed_ns()
         done = True
         for series in self.series:
-            if not series.wanted:
-                continue
-            if again_ns is not None:
-                series.fill_again(again_ns)
-            if series.filled_ns + series.width > until_ns:
+            filled_ns = series.filled_ns or 0
+            if not series.wanted or filled_ns + series.width > until_ns:
                 continue
             made = series.fill_empty(from_ns, until_ns, self._holes, _MOST_FLAT)
             for bar in made:
@@ -103,6 +108,16 @@ class Ladder:
                 series.evict(until_ns - self._keep_closed_ns, self._holes)
             done = done and len(made) < _MOST_FLAT
         return done
+
+    def fill_repaired(self) -> None:
+        """Make flat bars where holes are no more; call whenever one has shrunk."""
+        for from_ns, to_ns in self._holes.take_repaired():
+            for series in self.series:
+                if series.wanted:
+                    for bar in series.fill_repaired(
+                        from_ns, to_ns, self._holes, _MOST_REPAIRED
+                    ):
+                        self.touch(series, bar)
 
     def touch(self, series: Series, bar: Bar) -> None:
         """*bar* differs from the candle given out last."""

@@ -17,7 +17,8 @@ class Series:
 
     Args:
         fed: the wider timeframes that closed bars of this one are folded into.
-        filled_ns: empty intervals that end by then have a flat bar, or get none.
+        filled_ns: empty intervals that end by then have a flat bar, or get none;
+            bars that begin later are kept. None while there are no flat bars.
     """
 
     __slots__ = (
@@ -42,11 +43,14 @@ class Series:
         self.closed: dict[int, Bar] = {}
         self.due_ns = NEVER
         self.evict_at = 64
-        self.filled_ns = 0
+        self.filled_ns: int | None = None
         self._before: Bar | None = None
 
     def hold(
-        self, open_bars: Iterable[Bar], closed: Iterable[Bar], filled_ns: int
+        self,
+        open_bars: Iterable[Bar],
+        closed: Iterable[Bar],
+        filled_ns: int | None,
     ) -> None:
         """Hold these bars and no others; up to *filled_ns* no flat one is wanting."""
         self.filled_ns, self._before = filled_ns, None
@@ -90,14 +94,38 @@ class Series:
         Args:
             most: bars to make at most; the next call goes on where this one ends.
         """
+        open_ns = self.filled_ns
+        if open_ns is None:
+            if not self.closed:
+                return []
+            open_ns = min(self.closed)
+        before = self._before or self.closed.get(open_ns - self.width)
+        made, self.filled_ns, self._before = self._fill(
+            open_ns, before, from_ns, until_ns, holes, most
+        )
+        return made
+
+    def fill_repaired(
+        self, from_ns: int, to_ns: int, holes: TimeHoles, most: int
+    ) -> list[Bar]:
+        """Make flat bars where something was missing and nothing is any more."""
+        open_ns = from_ns - from_ns % self.width
+        end_ns = to_ns - to_ns % self.width + self.width
+        before = self.closed.get(open_ns - self.width)
+        end_ns = min(end_ns, self.filled_ns or 0)
+        return self._fill(open_ns, before, open_ns, end_ns, holes, most)[0]
+
+    def _fill(
+        self,
+        open_ns: int,
+        before: Bar | None,
+        from_ns: int,
+        until_ns: int,
+        holes: TimeHoles,
+        most: int,
+    ) -> tuple[list[Bar], int, Bar | None]:
         made: list[Bar] = []
         closed, width = self.closed, self.width
-        open_ns = self.filled_ns
-        if not open_ns:
-            if not closed:
-                return made
-            open_ns = min(closed)
-        before = self._before or closed.get(open_ns - width)
         while open_ns + width <= until_ns and len(made) < most:
             bar = closed.get(open_ns)
             if bar is not None:
@@ -111,12 +139,13 @@ class Series:
                     closed[open_ns] = before = bar
                     made.append(bar)
             if before is None:
+                # Nothing can be made before the next bar that is known.
                 later = (at for at in closed if at > open_ns)
-                open_ns = min(later, default=until_ns - until_ns % width)
+                last_ns = until_ns - until_ns % width
+                open_ns = min(min(later, default=last_ns), last_ns)
             else:
                 open_ns += width
-        self.filled_ns, self._before = open_ns, before
-        return made
+        return made, open_ns, before
 
     def hold_flat(self, candle: Candle) -> None:
         """Hold the flat bar that *candle* told of."""
@@ -124,12 +153,6 @@ class Series:
         bar.flatten(candle.close, candle.received_ns)
         bar.sent_revision, bar.sent_state = candle.revision, candle.state
         self.closed[bar.open_ns] = bar
-
-    def fill_again(self, from_ns: int) -> None:
-        """Look for empty intervals once more from *from_ns* on: less is missing."""
-        from_ns -= from_ns % self.width
-        if from_ns < self.filled_ns:
-            self.filled_ns, self._before = from_ns, None
 
     def worth_keeping(self, recent_ns: int, holes: TimeHoles) -> list[Bar]:
         """Closed bars that may still be revised.
@@ -143,6 +166,7 @@ class Series:
             for open_ns, bar in self.closed.items()
             if bar.end_ns > recent_ns
             or bar.changed
+            or (self.filled_ns is not None and open_ns >= self.filled_ns)
             or (bar.sent_state == GAP and not bar.lost)
             or open_ns in newest
             or holes.touches(bar.open_ns, bar.end_ns)

@@ -17,11 +17,12 @@ from tapeline.cli.reporting import Reporter
 from tapeline.cli.systemd import SystemdNotifier
 from tapeline.collectors import CollectorManager
 from tapeline.collectors.configured import build_manager
+from tapeline.collectors.reloading import apply_config
 from tapeline.config import TapelineConfig, load_config
-from tapeline.errors import ConfigError
+from tapeline.errors import ConfigError, TapelineError
 from tapeline.logs import configure_logging
 from tapeline.plugins import PluginRegistry
-from tapeline.runtime import system_seams, use_seams
+from tapeline.runtime import current_seams, system_seams, use_seams
 
 logger = logging.getLogger("tapeline.run")
 
@@ -33,7 +34,10 @@ def run(
         typer.Option(help="Stop after so many seconds; for ever by default.", min=0.1),
     ] = None,
 ) -> None:
-    """Collect until SIGINT or SIGTERM, then flush and end with 0."""
+    """Collect until SIGINT or SIGTERM, then flush and end with 0.
+
+    SIGHUP reads the file again and changes what differs in it.
+    """
     registry = PluginRegistry()
     loaded = guarded(lambda: load_to_run(config, registry))
     failed = run_async(lambda: _run(loaded, registry, duration))
@@ -91,6 +95,7 @@ async def _run(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
         tasks.start_soon(reporter.run)
+        tasks.start_soon(_reload_on_hangup, manager, registry, config, notifier)
         if duration is not None:
             tasks.start_soon(end_after, duration, tasks.cancel_scope)
         engine = manager.engine
@@ -114,6 +119,32 @@ async def _stop(manager: CollectorManager, reporter: Reporter) -> None:
             # Bounded by the manager's own deadlines.
             await manager.stop()
             tasks.cancel_scope.cancel()
+
+
+async def _reload_on_hangup(
+    manager: CollectorManager,
+    registry: PluginRegistry,
+    config: TapelineConfig,
+    notifier: SystemdNotifier,
+) -> None:
+    """Read the configuration again at each SIGHUP; a bad one changes nothing."""
+    hangup = getattr(signal, "SIGHUP", None)
+    path = config.source_path
+    if hangup is None or path is None:
+        return
+    with anyio.open_signal_receiver(hangup) as signals:
+        async for _ in signals:
+            notifier.reloading(current_seams().clock.monotonic_ns())
+            try:
+                new = load_to_run(path, registry)
+                told = await apply_config(manager, registry, config, new)
+            except TapelineError as error:
+                logger.error("the configuration was not read again: %s", error)
+            else:
+                config = new
+                for sentence in told:
+                    logger.info("read again: %s", sentence)
+            notifier.ready(f"collecting: {', '.join(manager.list_collectors())}")
 
 
 async def wait_for_signal(scope: anyio.CancelScope) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.manager import CollectorManager
-from tapeline.config import CollectorSection, TapelineConfig
+from tapeline.config import CollectorSection, SinkSection, TapelineConfig
 from tapeline.logs import get_logger
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, SinkSettings
@@ -29,9 +29,7 @@ def build_manager(
         "tapeline",
         logger=get_logger("tapeline.manager"),
         sinks=[
-            SinkSettings(
-                name, registry.sink(section.use), section.options, section.data_types
-            )
+            configured_sink(name, section, registry)
             for name, section in config.sinks.items()
         ],
         settings=EngineSettings(
@@ -47,18 +45,7 @@ def build_manager(
         embedded=embedded,
     )
     for name, section in config.collectors.items():
-        manager.add_collector(
-            _collector(name, section, registry),
-            CollectorConfig(
-                name,
-                section.exchange,
-                list(section.symbols),
-                [str(data_type) for data_type in section.data_types],
-                section.auto_restart,
-                section.health_check_interval,
-                section.enabled,
-            ),
-        )
+        add_configured(manager, name, section, registry)
     for name, wanted in config.consolidate.items():
         manager.consolidate(
             name,
@@ -72,6 +59,35 @@ def build_manager(
     for name, service in config.services.items():
         manager.add_service(name, registry.service(service.use), service.options)
     return manager
+
+
+def configured_sink(
+    name: str, section: SinkSection, registry: PluginRegistry
+) -> SinkSettings:
+    """The sink that *section* describes."""
+    adapter = registry.sink(section.use)
+    return SinkSettings(name, adapter, section.options, section.data_types)
+
+
+def add_configured(
+    manager: CollectorManager,
+    name: str,
+    section: CollectorSection,
+    registry: PluginRegistry,
+) -> None:
+    """Add the collector that *section* describes to *manager*."""
+    manager.add_collector(
+        _collector(name, section, registry),
+        CollectorConfig(
+            name,
+            section.exchange,
+            list(section.symbols),
+            [str(data_type) for data_type in section.data_types],
+            section.auto_restart,
+            section.health_check_interval,
+            section.enabled,
+        ),
+    )
 
 
 def _collector(

@@ -129,6 +129,26 @@ class CollectorManager:
         """Tell *observer* of every change of state; it must return quickly."""
         self._observers.append(observer)
 
+    async def add_sink(self, sink: SinkLike) -> None:
+        """Store in one more sink, at once when running; see ``sinks``.
+
+        Raises:
+            TapelineError: its name is taken, or it cannot be added while running.
+        """
+        settings = resolve_sink(sink, len(self._sinks))
+        if self._engine is not None:
+            await self._engine.add_sink_now(settings)
+        self._sinks.append(settings)
+
+    async def remove_sink(self, name: str) -> bool:
+        """Flush a sink and let it go; False when there is none of that name."""
+        if self._engine is not None:
+            await self._engine.remove_sink(name)
+        kept = [sink for sink in self._sinks if sink.name != name]
+        found = len(kept) < len(self._sinks)
+        self._sinks = kept
+        return found
+
     def consolidate(
         self,
         name: str,
@@ -418,6 +438,11 @@ class CollectorManager:
         """Status of *name*; None when there is none of that name."""
         member = self._members.get(name)
         return None if member is None else member.collector.get_status()
+
+    def collector(self, name: str) -> BaseDataCollector | None:
+        """The collector *name*; None when there is none of that name."""
+        member = self._members.get(name)
+        return None if member is None else member.collector
 
     def list_collectors(self) -> list[str]:
         """Names of all collectors, in the order of adding."""

@@ -133,6 +133,12 @@ class LiveFanOut:
             del self._sinks[name]
             raise
 
+    async def remove_sink(self, name: str, deadline_s: float) -> None:
+        """Flush and close the live sink *name*, within *deadline_s* seconds."""
+        sink = self._sinks.pop(name, None)
+        if sink is not None and sink in self._running:
+            await sink.stop(deadline_s)
+
     def publish(self, records: Sequence[Record]) -> None:  # hot path
         """Hand *records* over; returns at once. They must not change any more."""
         if not records:

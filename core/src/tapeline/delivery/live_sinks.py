@@ -22,6 +22,7 @@ from tapeline.model import Batch, Part, Record
 LIVE_JOURNAL_ID = "live"
 """What a live sink is given as journal: its positions count from 0."""
 
+_POLL_S = 0.01
 _CONSEQUENCE = "it misses what comes meanwhile"
 
 
@@ -53,6 +54,8 @@ class LiveSink:
         self._settings = settings
         self._backoff = Backoff(rng, settings.first_delay_s, settings.max_delay_s)
         self._opened = False
+        self._scope = anyio.CancelScope()
+        self._ended = anyio.Event()
         self._tried = anyio.Event()
         self._refusal: Exception | None = None
         # While ``opened`` waits it is the one that tells of a refusal.
@@ -79,8 +82,22 @@ class LiveSink:
                 f"opening takes more than {deadline_s:g} s", _CONSEQUENCE
             )
 
+    async def stop(self, deadline_s: float) -> None:
+        """Write what is queued, at most so long, and close; the others go on."""
+        end_ns = self._clock.monotonic_ns() + int(deadline_s * 1e9)
+        while (self.queue.items or self.busy) and self._clock.monotonic_ns() < end_ns:
+            await self._clock.sleep(_POLL_S)
+        self._scope.cancel()
+        # Bounded by the time that closing may take.
+        await self._ended.wait()
+
     async def run(self, turn: int) -> None:
         """Open, and write what is queued until cancelled, then close."""
+        with self._scope:
+            await self._run()
+        self._ended.set()
+
+    async def _run(self) -> None:
         try:
             while not await self._open():
                 await self._clock.sleep(self._backoff.next_delay_s())

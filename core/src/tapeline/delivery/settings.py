@@ -51,6 +51,6 @@ class LiveSettings:
     max_bytes: int = 64 * 2**20
     turn: int = 500
     first_delay_s: float = 0.5
-    max_delay_s: float = 60.0
+    max_delay_s: float = 15.0
     open_s: float = 10.0
     close_s: float = 5.0

@@ -167,6 +167,7 @@ class Committer:
             checkpoints=notes.checkpoints,
             forget_checkpoints=notes.forget,
             bans=notes.bans,
+            retries=notes.retries,
             trim_to=trim_to,
             trim_rows=self._settings.trim_rows,
         )

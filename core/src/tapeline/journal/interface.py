@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
+from tapeline.journal.letters import KeptLetter, LetterKey
 from tapeline.journal.recovery import DamageReport
 from tapeline.journal.spans import Spans
 from tapeline.model import Batch, Record
@@ -113,6 +114,21 @@ class JournalLike(Protocol):
 
     def lag(self, name: str) -> tuple[int, int, float]:
         """Rows, bytes and seconds by which the sink is behind."""
+
+    async def keep_letters(self, letters: Sequence[KeptLetter]) -> None:
+        """Keep what a sink refused, durably; waits while the disk refuses."""
+
+    async def letters(self, sink: str) -> Sequence[KeptLetter]:
+        """The dead letters of *sink*, the oldest first."""
+
+    async def drop_letters(self, keys: Sequence[LetterKey]) -> None:
+        """Forget these dead letters."""
+
+    def append_retry(self, records: Sequence[Record], keys: Sequence[LetterKey]) -> int:
+        """Take *records*, which announce that *keys* come again at their position.
+
+        Both become durable in one commit.
+        """
 
     def checkpoint(self, name: str, position: int, payload: bytes) -> None:
         """Keep *payload*, which holds what rows up to *position* made."""

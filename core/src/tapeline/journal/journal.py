@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
@@ -13,6 +14,7 @@ from tapeline.errors import JournalError, JournalFull
 from tapeline.journal.committing import Committer
 from tapeline.journal.files import JournalFile, first_position
 from tapeline.journal.intake import Intake
+from tapeline.journal.letters import KeptLetter, LetterKey
 from tapeline.journal.losses import report_damage
 from tapeline.journal.notes import Notes
 from tapeline.journal.readers import Readers
@@ -20,9 +22,11 @@ from tapeline.journal.recovery import DamageReport
 from tapeline.journal.rows import StoredPart
 from tapeline.journal.settings import JournalSettings
 from tapeline.journal.spans import Spans
-from tapeline.journal.store import part_of
+from tapeline.journal.store import Store, part_of
 from tapeline.model import Batch, Part, Record
 from tapeline.seams import Executor
+
+Result = TypeVar("Result")
 
 _CLOSE_TRIES = 3
 _REFOLD_RECORDS = 20_000
@@ -257,6 +261,27 @@ class Journal:
         cursor = self._readers.cursors.get(name, self._committer.floor)
         return self._committer.backlog.behind(cursor, self._clock.wall_ns())
 
+    async def keep_letters(self, letters: Sequence[KeptLetter]) -> None:
+        """Keep what a sink refused, durably; waits while the disk refuses."""
+        rows = [letter.row() for letter in letters]
+        await self._insist(lambda store: store.keep_letters(rows))
+
+    async def letters(self, sink: str) -> Sequence[KeptLetter]:
+        """The dead letters of *sink*, the oldest first."""
+        return await self._insist(lambda store: store.letters(sink))
+
+    async def drop_letters(self, keys: Sequence[LetterKey]) -> None:
+        """Forget these dead letters."""
+        await self._insist(lambda store: store.drop_letters(keys))
+
+    def append_retry(self, records: Sequence[Record], keys: Sequence[LetterKey]) -> int:
+        """Take *records*, which announce that *keys* come again at their position."""
+        position = self.append(records, urgent=True)
+        # With nothing between, so that one commit makes both durable.
+        for key in keys:
+            self._notes.retry(key, position)
+        return position
+
     def checkpoint(self, name: str, position: int, payload: bytes) -> None:
         """Keep *payload*, which holds what rows up to *position* made."""
         self._notes.checkpoint(name, position, payload)
@@ -366,13 +391,15 @@ class Journal:
     async def _read(
         self, after: int, upto: int, max_records: int, max_bytes: int
     ) -> list[StoredPart]:
+        return await self._insist(
+            lambda store: store.read(after, upto, max_records, max_bytes)
+        )
+
+    async def _insist(self, operation: Callable[[Store], Result]) -> Result:
         while True:
             try:
-                return await self._file.call(
-                    lambda store: store.read(after, upto, max_records, max_bytes)
-                )
+                return await self._file.call(operation)
             except (sqlite3.Error, OSError) as error:
-                # The disk fails to read: it is asked again for as long as the
-                # caller waits.
+                # The disk fails: it is asked again for as long as the caller waits.
                 self._committer.disk_error = str(error)
                 await self._clock.sleep(self._settings.retry_s)

@@ -13,6 +13,7 @@ from tapeline.errors import JournalError
 from tapeline.journal.backlog import Backlog
 from tapeline.journal.codec import encode
 from tapeline.journal.files import first_position
+from tapeline.journal.letters import MAX_LETTERS, KeptLetter, LetterKey
 from tapeline.journal.losses import QUOTA, Loss
 from tapeline.journal.readers import Readers
 from tapeline.journal.recovery import DamageReport
@@ -52,6 +53,7 @@ class MemoryJournal:
         self._backlog = Backlog()
         self._checkpoints: dict[str, tuple[int, bytes]] = {}
         self._bans: dict[str, int] = {}
+        self._letters: dict[LetterKey, KeptLetter] = {}
         self._appended = self._given_up = 0
         self._closed = False
         self._moved = anyio.Event()
@@ -219,6 +221,33 @@ class MemoryJournal:
         """Rows, bytes and seconds by which the sink is behind."""
         cursor = self._readers.cursors.get(name, self._floor)
         return self._backlog.behind(cursor, self._clock.wall_ns())
+
+    async def keep_letters(self, letters: Sequence[KeptLetter]) -> None:
+        """Keep what a sink refused, of each sink the newest ``MAX_LETTERS``."""
+        for letter in letters:
+            self._letters[letter.key] = letter
+            same = [key for key in self._letters if key[0] == letter.sink]
+            for key in same[:-MAX_LETTERS]:
+                del self._letters[key]
+
+    async def letters(self, sink: str) -> Sequence[KeptLetter]:
+        """The dead letters of *sink*, the oldest first."""
+        return [letter for letter in self._letters.values() if letter.sink == sink]
+
+    async def drop_letters(self, keys: Sequence[LetterKey]) -> None:
+        """Forget these dead letters."""
+        for key in keys:
+            self._letters.pop(key, None)
+
+    def append_retry(self, records: Sequence[Record], keys: Sequence[LetterKey]) -> int:
+        """Take *records*, which announce that *keys* come again at their position."""
+        position = self.append(records, urgent=True)
+        for key in keys:
+            if key in self._letters:
+                self._letters[key] = attrs.evolve(
+                    self._letters[key], retry_position=position
+                )
+        return position
 
     def checkpoint(self, name: str, position: int, payload: bytes) -> None:
         """Keep *payload* while the process lives."""

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
+from tapeline.journal.letters import LetterKey
+
 
 @attrs.frozen
 class NoteChanges:
@@ -14,9 +16,10 @@ class NoteChanges:
     checkpoints: Mapping[str, tuple[int, bytes]]
     forget: Sequence[str]
     bans: Mapping[str, int]
+    retries: Mapping[LetterKey, int]
 
     def __bool__(self) -> bool:
-        return bool(self.checkpoints or self.forget or self.bans)
+        return bool(self.checkpoints or self.forget or self.bans or self.retries)
 
 
 class Notes:
@@ -35,6 +38,7 @@ class Notes:
         self._new_checkpoints: dict[str, tuple[int, bytes]] = {}
         self._new_bans: dict[str, int] = {}
         self._forget: set[str] = set()
+        self._retries: dict[LetterKey, int] = {}
 
     def checkpoint(self, name: str, position: int, payload: bytes) -> None:
         """A newer checkpoint; an older one that was not stored is dropped."""
@@ -60,11 +64,16 @@ class Notes:
             self._new_bans[scope] = 0
         return dict(self._bans)
 
+    def retry(self, key: LetterKey, position: int) -> None:
+        """The dead letter *key* comes again at *position*."""
+        self._retries[key] = position
+
     def take(self) -> NoteChanges:
         """What changed since the last time."""
         changes = NoteChanges(
-            self._new_checkpoints, tuple(self._forget), self._new_bans
+            self._new_checkpoints, tuple(self._forget), self._new_bans, self._retries
         )
+        self._retries = {}
         self._new_checkpoints = {}
         self._new_bans = {}
         self._forget = set()
@@ -74,6 +83,7 @@ class Notes:
         """A commit failed: *changes* wait for the next one; newer ones win."""
         self._new_checkpoints = {**changes.checkpoints, **self._new_checkpoints}
         self._new_bans = {**changes.bans, **self._new_bans}
+        self._retries = {**changes.retries, **self._retries}
         self._forget.update(
             name for name in changes.forget if name not in self._new_checkpoints
         )

@@ -228,7 +228,11 @@ def _carry_over(source: _Salvage, store: Store) -> int | None:
         if text_crc(scope, until_ns) == crc
     }
     store.commit(Commit(cursors=cursors, checkpoints=checkpoints, bans=bans), rows)
-    store.adopt(source.table("trimmed", 5), source.table("given_up", 9))
+    store.adopt(
+        source.table("trimmed", 5),
+        source.table("given_up", 9),
+        source.table("dead_letters", 9),
+    )
     return salvaged
 
 

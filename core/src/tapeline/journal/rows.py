@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from tapeline.journal.letters import LetterKey
 from tapeline.journal.losses import Loss
 from tapeline.model import Record
 
@@ -93,6 +94,7 @@ class Commit:
         forget_checkpoints: names that nobody keeps up any more.
         losses: all that a sink lost and was not told yet.
         forget: sinks whose cursors are dropped.
+        retries: dead letters, and the position at which each comes again.
     """
 
     cursors: Mapping[str, int] = attrs.field(factory=dict)
@@ -101,6 +103,7 @@ class Commit:
     forget_checkpoints: Sequence[str] = ()
     losses: Mapping[str, Sequence[Loss]] = attrs.field(factory=dict)
     forget: Sequence[str] = ()
+    retries: Mapping[LetterKey, int] = attrs.field(factory=dict)
     trim_to: int | None = None
     trim_rows: int = 2_000
 

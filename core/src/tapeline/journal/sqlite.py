@@ -31,7 +31,14 @@ SCHEMA = {
         "cause TEXT, revision INTEGER, nrows INTEGER, headers BLOB, facts BLOB, "
         "crc INTEGER, PRIMARY KEY(sink, position))"
     ),
+    "dead_letters": (
+        "CREATE TABLE dead_letters(sink TEXT, position INTEGER, ordinal INTEGER, "
+        "gap_id INTEGER, reason TEXT, failed_ns INTEGER, payload BLOB, "
+        "retry_position INTEGER, crc INTEGER, PRIMARY KEY(sink, position, ordinal))"
+    ),
 }
+LATER_TABLES = ("dead_letters",)
+"""Tables that a journal of an earlier version has not yet; they are made."""
 ROW_COLUMNS = "position, nbytes, wall_ns, head_crc, crc, headers, payload"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import attrs
 
 from tapeline.errors import JournalError
 from tapeline.journal.codec import decode
+from tapeline.journal.letters import MAX_LETTERS, KeptLetter, LetterKey, LetterRow
 from tapeline.journal.losses import DAMAGE, Loss
 from tapeline.journal.rows import (
     Chunk,
@@ -24,6 +26,7 @@ from tapeline.journal.rows import (
 )
 from tapeline.journal.spans import Spans, has_facts
 from tapeline.journal.sqlite import (
+    LATER_TABLES,
     PAGE_BYTES,
     ROW_COLUMNS,
     SCHEMA,
@@ -81,6 +84,11 @@ class Store:
             if verdict != ("ok",):
                 raise DamagedFile(f"SQLite finds {verdict[0]}")
         found = dict(run("SELECT name, sql FROM sqlite_master WHERE type='table'"))
+        missing = [name for name in LATER_TABLES if name not in found]
+        if missing and {**found, **{name: SCHEMA[name] for name in missing}} == SCHEMA:
+            for name in missing:
+                run(SCHEMA[name])
+            found = dict(SCHEMA)
         meta = self._meta() if found.get("meta") == SCHEMA["meta"] else {}
         if meta.get("version", str(VERSION)) != str(VERSION):
             raise DamagedFile(
@@ -164,10 +172,12 @@ class Store:
         self,
         trimmed: Iterable[tuple[object, ...]],
         given_up: Iterable[tuple[object, ...]],
+        letters: Iterable[tuple[object, ...]] = (),
     ) -> None:
         """Take over rows of another journal file whose checksums are good."""
+        tables = {"trimmed": trimmed, "given_up": given_up, "dead_letters": letters}
         with self._transaction():
-            for table, rows in (("trimmed", trimmed), ("given_up", given_up)):
+            for table, rows in tables.items():
                 for row in rows:
                     if text_crc(*row[:-1]) == row[-1]:
                         marks = ",".join("?" * len(row))
@@ -210,6 +220,43 @@ class Store:
             if nbytes <= 0:
                 break
         return reached
+
+    def keep_letters(self, rows: Sequence[LetterRow]) -> None:
+        """Keep dead letters; of each sink the newest ``MAX_LETTERS``."""
+        with self._transaction():
+            run = self._connection.execute
+            for row in rows:
+                run(
+                    "INSERT OR REPLACE INTO dead_letters VALUES (?,?,?,?,?,?,?,?,?)",
+                    (*row, text_crc(*row)),
+                )
+            for sink in {row[0] for row in rows}:
+                run(
+                    "DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM "
+                    "dead_letters WHERE sink=? ORDER BY position DESC, ordinal DESC "
+                    "LIMIT -1 OFFSET ?)",
+                    (sink, MAX_LETTERS),
+                )
+
+    def letters(self, sink: str) -> list[KeptLetter]:
+        """The dead letters of *sink* that can be read, the oldest first."""
+        letters = []
+        for *row, crc in self._connection.execute(
+            "SELECT * FROM dead_letters WHERE sink=? ORDER BY position, ordinal",
+            (sink,),
+        ):
+            if text_crc(*row) == crc:
+                with contextlib.suppress(JournalError):
+                    letters.append(KeptLetter.restore(row))
+        return letters
+
+    def drop_letters(self, keys: Sequence[LetterKey]) -> None:
+        """Forget these dead letters."""
+        with self._transaction():
+            self._connection.executemany(
+                "DELETE FROM dead_letters WHERE sink=? AND position=? AND ordinal=?",
+                keys,
+            )
 
     def add_loss(self, loss: Loss) -> None:
         """Add what its rows hold to *loss*."""
@@ -343,9 +390,23 @@ class Store:
             run("DELETE FROM given_up WHERE sink=?", (sink,))
             for loss in losses:
                 self._put_loss(loss)
+        for key, position in commit.retries.items():
+            self._put_retry(key, position)
         for sink in commit.forget:
             run("DELETE FROM cursors WHERE sink=?", (sink,))
             run("DELETE FROM given_up WHERE sink=?", (sink,))
+
+    def _put_retry(self, key: LetterKey, position: int) -> None:
+        place = "WHERE sink=? AND position=? AND ordinal=?"
+        found = self._connection.execute(
+            f"SELECT * FROM dead_letters {place}", key
+        ).fetchone()
+        if found is not None:
+            row = (*found[:7], position)
+            self._connection.execute(
+                f"UPDATE dead_letters SET retry_position=?, crc=? {place}",
+                (position, text_crc(*row), *key),
+            )
 
     def _put_loss(self, loss: Loss) -> None:
         values = (

@@ -306,6 +306,18 @@ class Engine:
         """Take records that a collector of the user's own made."""
         self.inbox.put(*records)  # type: ignore[arg-type]
 
+    async def add_sink_now(self, settings: SinkSettings) -> None:
+        """Deliver to this sink too, also while running.
+
+        Raises:
+            TapelineError: the name is taken, or the sink cannot be added now.
+        """
+        await self._sinks.add_running(settings)
+
+    async def remove_sink(self, name: str) -> bool:
+        """Flush a sink and forget it while the others go on; False if unknown."""
+        return await self._sinks.remove_running(name, self.settings.stop_timeout_s)
+
     # -- life -------------------------------------------------------------------
 
     @property

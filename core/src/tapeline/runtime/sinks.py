@@ -46,6 +46,8 @@ class Sinks:
         self._on_change = changed
         self._settings: dict[str, SinkSettings] = {}
         self._moved = anyio.Event()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._journal: JournalLike | None = None
 
     def __len__(self) -> int:
         return len(self._settings)
@@ -80,35 +82,83 @@ class Sinks:
         Raises:
             Exception: what a live sink says when it can never be opened.
         """
+        self._tasks, self._journal = tasks, journal
         for sink in self._settings.values():
-            context = SinkContext(
-                name=sink.name,
-                clock=self._seams.clock,
-                executor=self._seams.executor,
-                logger=logging.getLogger(f"tapeline.sink.{sink.name}"),
-                data_dir=self._data_dir,
+            await self._begin(sink, tasks, journal)
+
+    async def add_running(self, settings: SinkSettings) -> None:
+        """One more sink while the others are fed; it gets what comes from now on.
+
+        Raises:
+            TapelineError: the name is taken, or it needs a journal on disk and there
+                is none.
+            SinkError: it can never be used.
+        """
+        tasks, journal = self._tasks, self._journal
+        if tasks is None or journal is None:
+            self.add(settings)
+            return
+        if settings.adapter.promise == "durable" and not self.durable:
+            raise TapelineError(
+                f"expected sink {settings.name!r} at the start, as it needs a journal "
+                "on disk, found none there; start again"
             )
-            built = sink.adapter.sink(sink.config, context)
-            if sink.only is not None:
-                built = OwnSink(built, sink.only)
-            accepts = (
-                sink.data_types if sink.data_types is not None else sink.adapter.accepts
-            )
-            if sink.adapter.promise != "durable":
-                await self._live.add_sink(sink.name, built, accepts)
-                continue
-            runner = SinkRunner(
-                sink.name,
-                built,
-                accepts=accepts,
-                journal=journal,
-                clock=self._seams.clock,
-                rng=self._seams.random,
-                settings=RunnerSettings(),
-                changed=self._changed,
-            )
-            self.runners[sink.name] = runner
-            tasks.start_soon(runner.run)
+        self.add(settings)
+        try:
+            await self._begin(settings, tasks, journal)
+            await self.wait_opened()
+        except BaseException:
+            del self._settings[settings.name]
+            runner = self.runners.pop(settings.name, None)
+            if runner is not None:
+                with anyio.CancelScope(shield=True):  # bounded: nothing is flushed
+                    await runner.stop(0.0)
+            raise
+
+    async def remove_running(self, name: str, deadline_s: float) -> bool:
+        """Flush one sink and forget it, journal included; False when unknown."""
+        if self._settings.pop(name, None) is None:
+            return False
+        runner = self.runners.pop(name, None)
+        if runner is None:
+            await self._live.remove_sink(name, deadline_s)
+        else:
+            await runner.stop(deadline_s)
+        if self._journal is not None:
+            self._journal.retain_sinks(self.names)
+        return True
+
+    async def _begin(
+        self, sink: SinkSettings, tasks: anyio.abc.TaskGroup, journal: JournalLike
+    ) -> None:
+        context = SinkContext(
+            name=sink.name,
+            clock=self._seams.clock,
+            executor=self._seams.executor,
+            logger=logging.getLogger(f"tapeline.sink.{sink.name}"),
+            data_dir=self._data_dir,
+        )
+        built = sink.adapter.sink(sink.config, context)
+        if sink.only is not None:
+            built = OwnSink(built, sink.only)
+        accepts = (
+            sink.data_types if sink.data_types is not None else sink.adapter.accepts
+        )
+        if sink.adapter.promise != "durable":
+            await self._live.add_sink(sink.name, built, accepts)
+            return
+        runner = SinkRunner(
+            sink.name,
+            built,
+            accepts=accepts,
+            journal=journal,
+            clock=self._seams.clock,
+            rng=self._seams.random,
+            settings=RunnerSettings(),
+            changed=self._changed,
+        )
+        self.runners[sink.name] = runner
+        tasks.start_soon(runner.run)
 
     async def wait_opened(self) -> None:
         """Wait until every durable sink has tried to open.
@@ -136,6 +186,7 @@ class Sinks:
     def clear(self) -> None:
         """Forget the runners of a run that is over."""
         self.runners.clear()
+        self._tasks = self._journal = None
 
     def status(self) -> dict[str, object]:
         """State, lag and counts of every durable sink, JSON-ready."""

@@ -108,5 +108,5 @@ def _on_conflict(table: str, force: bool) -> str:
     return clause
 
 
-INSERT_DEAD_LETTER = InsertBuilder(asyncpg_dialect()).insert("tapeline_dead_letters")
+INSERT_DEAD_LETTER = InsertBuilder(_ASYNCPG).insert("tapeline_dead_letters")
 """Stores one dead letter; its parameters: the columns in their order."""

@@ -134,11 +134,9 @@ class Database:
 
     async def close(self) -> None:
         """Release all connections; safe twice. A later call opens it again."""
-        engine, self._engine = self._engine, None
         self._ready = False
-        if engine is not None:
-            with operation("close", _SCHEMA):
-                await engine.dispose()
+        with operation("close", _SCHEMA):
+            await self._dispose()
 
     @asynccontextmanager
     async def connection(self, name: str, table: str) -> AsyncIterator[AsyncConnection]:
@@ -202,10 +200,21 @@ class Database:
                 with operation("open", _SCHEMA):
                     self._engine = self._made_engine()
             if not self._ready:
-                with operation("open", _SCHEMA):
-                    await self._prepare(self._engine)
-                self._ready = True
+                try:
+                    with operation("open", _SCHEMA):
+                        await self._prepare(self._engine)
+                    self._ready = True
+                finally:
+                    if not self._ready:
+                        await self._dispose()
             return self._engine
+
+    async def _dispose(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            # Bounded by the driver; half a release would leave connections behind.
+            with anyio.CancelScope(shield=True):
+                await engine.dispose()
 
     async def _prepare(self, engine: AsyncEngine) -> None:
         path = anyio.Path(self._url.database or "")

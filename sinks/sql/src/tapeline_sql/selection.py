@@ -70,10 +70,8 @@ class Selection(Generic[RowT]):
         async with self.database.session("select", self.table.name) as session:
             result = await session.stream_scalars(query)
             async for page in result.partitions():
-                found = list(page)
-                # They are the caller's: the session must not keep them all.
-                session.expunge_all()
-                yield found
+                # The session holds on to none that the caller drops.
+                yield list(page)
 
     async def iterate(self) -> AsyncGenerator[RowT, None]:
         """One after the other; never all in memory. See ``pages``."""
