@@ -50,6 +50,7 @@ DEADLINE_S = 300
 
 Rows = Sequence[Trade]
 Write = Callable[[Rows], Awaitable[None]]
+Run = Callable[[Sequence[Rows]], Awaitable[None]]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -114,16 +115,28 @@ def by_sink(sink: Sink) -> Write:
     return write
 
 
-def with_journal(journal: Journal, runner: SinkRunner) -> Write:
+def with_journal(journal: Journal, runner: SinkRunner) -> Run:
     """All the way: appended, committed, read, stored, the cursor moved."""
 
-    async def write(rows: Rows) -> None:
-        for part in parts(rows, 0):
-            journal.append(part.records)
+    async def run(batches: Sequence[Rows]) -> None:
+        for rows in batches:
+            for part in parts(rows, 0):
+                journal.append(part.records)
+            await anyio.sleep(0)
         while (runner.cursor or 0) < journal.last:
             await anyio.sleep(0.0005)
 
-    return write
+    return run
+
+
+def one_by_one(write: Write) -> Run:
+    """Batch after batch."""
+
+    async def run(batches: Sequence[Rows]) -> None:
+        for rows in batches:
+            await write(rows)
+
+    return run
 
 
 HAND_TABLE = (
@@ -182,7 +195,7 @@ def by_literals(connection: Any) -> Write:
             ]
         )
         async with connection.transaction():
-            await connection.execute(f"INSERT INTO literal VALUES {values}")
+            await connection.execute("INSERT INTO literal VALUES " + values)
 
     return write
 
@@ -215,9 +228,7 @@ def by_executemany(connection: sqlite3.Connection) -> Write:
     return write
 
 
-async def compare(
-    title: str, cases: Mapping[str, Write], rows: int, rounds: int
-) -> None:
+async def compare(title: str, cases: Mapping[str, Run], rows: int, rounds: int) -> None:
     """Time *cases* in turn; ratios are medians over the rounds, the first is 1."""
     source = Source()
     wall: dict[str, list[float]] = {name: [] for name in cases}
@@ -225,14 +236,12 @@ async def compare(
     for number in range(rounds + 1):
         names = list(cases) if number % 2 else list(reversed(cases))
         for name in names:
-            seconds = used = 0.0
-            for _ in range(BATCHES):
-                batch = source.rows(rows)
-                gc.collect()
-                begin, cpu_begin = time.perf_counter(), time.process_time()
-                await cases[name](batch)
-                seconds += time.perf_counter() - begin
-                used += time.process_time() - cpu_begin
+            batches = [source.rows(rows) for _ in range(BATCHES)]
+            gc.collect()
+            begin, cpu_begin = time.perf_counter(), time.process_time()
+            await cases[name](batches)
+            used = time.process_time() - cpu_begin
+            seconds = time.perf_counter() - begin
             if number:
                 wall[name].append(seconds / (BATCHES * rows))
                 cpu[name].append(used / (BATCHES * rows))
@@ -275,10 +284,12 @@ async def postgres(dsn: str, folder: Path, rows: int, rounds: int) -> None:
         lambda whole: compare(
             "PostgreSQL",
             {
-                "hand-written: json_to_recordset, 8 columns": by_json(connection),
-                "sink postgres": by_sink(sink),
+                "hand-written: json_to_recordset, 8 columns": one_by_one(
+                    by_json(connection)
+                ),
+                "sink postgres": one_by_one(by_sink(sink)),
                 "sink postgres, with the journal": whole,
-                "multi-row VALUES": by_literals(connection),
+                "multi-row VALUES": one_by_one(by_literals(connection)),
             },
             rows,
             rounds,
@@ -314,8 +325,10 @@ async def sqlite(folder: Path, rows: int, rounds: int) -> None:
             lambda whole: compare(
                 "SQLite, synchronous FULL",
                 {
-                    "hand-written: executemany, 8 columns": by_executemany(hand),
-                    "sink sqlite": by_sink(sink),
+                    "hand-written: executemany, 8 columns": one_by_one(
+                        by_executemany(hand)
+                    ),
+                    "sink sqlite": one_by_one(by_sink(sink)),
                     "sink sqlite, with the journal": whole,
                 },
                 rows,
@@ -326,7 +339,7 @@ async def sqlite(folder: Path, rows: int, rounds: int) -> None:
 
 
 async def _with_runner(
-    sink: Sink, folder: Path, work: Callable[[Write], Awaitable[None]]
+    sink: Sink, folder: Path, work: Callable[[Run], Awaitable[None]]
 ) -> None:
     clock = SystemClock()
     journal = await Journal.open(folder, clock=clock, executor=ThreadExecutor())

@@ -430,7 +430,11 @@ class SinkContext:
 
 
 class Sink(Protocol):
-    """Where events go; one task calls it, never two calls at once."""
+    """Where events go; one task calls it, never two calls at once.
+
+    It may also have an attribute ``keeps_dead_letters``, true when it keeps by itself
+    what it refuses; for the others the journal keeps it.
+    """
 
     async def open(self, journal_id: str) -> int | None:
         """Connect, make or upgrade the schema, tell how far it has this journal.
@@ -448,6 +452,7 @@ class Sink(Protocol):
         Raises:
             SinkUnavailable: the same batch comes again.
             SinkRejected: some of it can never be stored.
+            SinkReplaced: less is stored than there was; ``open`` comes next.
         """
 
     async def close(self) -> None:

@@ -130,6 +130,7 @@ class Story:
     trades: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
     candles: list[dict[str, Any]]
+    coverage: list[dict[str, Any]]
 
     @property
     def trade_gaps(self) -> list[dict[str, Any]]:
@@ -231,6 +232,7 @@ def tell(tmp_path: Path, venue: Venue) -> Callable[..., Story]:
         seed: int = 1,
         faults: Sequence[Fault] = (),
         symbols: Sequence[str] = ("BTC-USDT", "ETH-USDT"),
+        symbols_then: Sequence[str] | None = None,
         data_types: Sequence[DataType] = (DataType.TRADE,),
         pause_s: float = 3.0,
         rate_hz: float = 20.0,
@@ -265,12 +267,13 @@ def tell(tmp_path: Path, venue: Venue) -> Callable[..., Story]:
                     random.Random(seed),
                 )
                 with use_seams(seams):
-                    for act in acts:
+                    for run, act in enumerate(acts):
+                        named = symbols_then if run and symbols_then else symbols
                         manager = _manager(folder, settings)
                         manager.add_collector(
                             ExchangeCollector(
                                 venue.name,
-                                list(symbols),
+                                list(named),
                                 list(data_types),
                                 custom_params=params,
                             )
@@ -316,6 +319,7 @@ def _read(
             [dict(row) for row in reader.trades()],
             [dict(row) for row in reader.gaps()],
             [dict(row) for row in reader.candles()],
+            [dict(row) for row in reader.coverage()],
         )
     finally:
         reader.close()

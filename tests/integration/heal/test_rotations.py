@@ -54,14 +54,14 @@ def test_a_week_of_rotations_leaves_no_gap(tell: Tell, venue: Any) -> None:
     assert told.simulator.closes == 0
 
 
-def notices(deadline_s: float = 40.0) -> list[Fault]:
+def notices() -> list[Fault]:
     """``serverShutdown`` or 64008 every 50 seconds, and then the end."""
-    return [Fault(kind="notice", at_s=20.0, every_s=50.0, deadline_s=deadline_s)]
+    return [Fault(kind="notice", at_s=15.0, every_s=50.0, deadline_s=40.0)]
 
 
-async def four_minutes(manager: CollectorManager, line: MemoryVenue) -> None:
-    """Long enough for five notices."""
-    await anyio.sleep(250.0)
+async def three_notices(manager: CollectorManager, line: MemoryVenue) -> None:
+    """Long enough for three notices."""
+    await anyio.sleep(160.0)
 
 
 EVERY = pytest.mark.parametrize(
@@ -71,10 +71,12 @@ EVERY = pytest.mark.parametrize(
 
 @EVERY
 def test_notices_in_a_busy_market_leave_no_gap(tell: Tell) -> None:
-    told = tell(four_minutes, faults=notices(), data_types=ALL)
+    told = tell(
+        three_notices, rate_hz=4.0, timeframes=(), faults=notices(), data_types=ALL
+    )
 
     check_nothing_missing(told)
-    assert rotations_of(told) >= 5
+    assert rotations_of(told) >= 3
 
 
 class Wire:
@@ -117,28 +119,35 @@ class LateSocket:
         return await self._socket.receive()
 
 
-@EVERY
-@pytest.mark.parametrize("silent_s", [3.0, 15.0, 30.0])
+@pytest.mark.parametrize("silent_s", [3.0, 25.0])
 def test_a_replacement_that_is_silent_at_first_is_waited_for(
     tell: Tell, silent_s: float
 ) -> None:
     told = tell(
-        four_minutes, faults=notices(), wire=lambda line: Wire(line, silent_s, 0)
+        three_notices,
+        rate_hz=4.0,
+        timeframes=(),
+        faults=notices(),
+        wire=lambda line: Wire(line, silent_s, 0),
     )
 
     check_nothing_missing(told)
-    assert rotations_of(told) >= 4
+    assert rotations_of(told) >= 3
 
 
-@EVERY
 def test_a_replacement_that_cannot_be_dialed_is_dialed_again(tell: Tell) -> None:
-    told = tell(four_minutes, faults=notices(), wire=lambda line: Wire(line, 0.0, 2))
+    told = tell(
+        three_notices,
+        rate_hz=4.0,
+        timeframes=(),
+        faults=notices(),
+        wire=lambda line: Wire(line, 0.0, 2),
+    )
 
     check_nothing_missing(told)
-    assert rotations_of(told) >= 5
+    assert rotations_of(told) >= 3
 
 
-@EVERY
 def test_a_replacement_that_lacks_a_stream_never_takes_over(
     tell: Tell, venue: Any
 ) -> None:
@@ -151,7 +160,10 @@ def test_a_replacement_that_lacks_a_stream_never_takes_over(
         for_s=30.0,
     )
     told = tell(
-        four_minutes, faults=[muted, Fault(kind="notice", at_s=20.0, deadline_s=200.0)]
+        three_notices,
+        rate_hz=4.0,
+        timeframes=(),
+        faults=[muted, Fault(kind="notice", at_s=20.0, deadline_s=120.0)],
     )
 
     check_nothing_missing(told)

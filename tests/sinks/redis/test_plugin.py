@@ -63,6 +63,7 @@ def test_options_are_read_described_and_secret(config: Any) -> None:
     environ = {"REDIS_URL": "redis://feeder:s3cret-w0rd@db.example:6380/2"}
     options, problems = structure_options(config, given, "sinks.live", environ)
     assert problems == []
+    assert options is not None
     assert "s3cret" not in repr(options)
     assert mask("denied for s3cret-w0rd") == "denied for <secret>"
     assert address_of(options.url.reveal()) == "db.example:6380/2"

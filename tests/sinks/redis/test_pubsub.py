@@ -21,7 +21,7 @@ Make = Callable[..., Any]
 
 async def heard(listener: Any, count: int) -> list[tuple[str, dict[str, Any]]]:
     """The next *count* messages: channel and document."""
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     with anyio.fail_after(30):
         while len(found) < count:
             message = await listener.get_message(

@@ -321,8 +321,6 @@ class CandleAggregator:
             self._recheck_at(at_ns + self._grace_ns)
         elif first < expected and self._contiguous:
             was_missing = self._holes.fill(first, last, at_ns)
-            if was_missing:
-                self._shrunk()
         highest = expected is None or last >= expected
         # After the newest trade there is no bar that could have been forgotten.
         is_newest = highest and at_ns >= self._last_ns
@@ -348,6 +346,8 @@ class CandleAggregator:
         elif highest:
             self._bar = bar
             self._open_ns, self._end_ns = bar.open_ns, bar.end_ns
+        if was_missing:
+            self._shrunk()
         if closes:
             self._emit(out)
 

@@ -21,6 +21,7 @@ from tapeline.cli.record import record
 from tapeline.cli.replay import replay_command
 from tapeline.cli.run import run
 from tapeline.cli.simulate import simulate
+from tapeline.cli.sinks import sinks
 from tapeline.cli.status import status
 from tapeline.cli.steering import disable, enable, restart
 from tapeline.cli.verify import verify
@@ -67,6 +68,7 @@ app.command("replay")(replay_command)
 app.command()(simulate)
 app.command()(verify)
 app.command()(gaps)
+app.command()(sinks)
 app.command()(status)
 app.command()(restart)
 app.command()(enable)

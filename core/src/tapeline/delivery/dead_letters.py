@@ -8,7 +8,17 @@ from collections.abc import Collection, Iterator, Sequence
 
 import attrs
 
-from tapeline.model import UNRECOVERABLE, Batch, Gap, Part, Record, Trade
+from tapeline.model import (
+    CLOSED,
+    UNRECOVERABLE,
+    Batch,
+    Gap,
+    KeptLetter,
+    Part,
+    Record,
+    Subscription,
+    Trade,
+)
 
 QUARANTINE = "quarantine"
 _MAX_TRIALS = 256
@@ -50,12 +60,10 @@ def quarantine(
     exchange_ns = getattr(record, "exchange_ns", None)
     if stream is None or exchange_ns is None:
         return None
-    text = f"{journal_id}\0{sink}\0{position}\0{ordinal}"
-    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
     trade = record if isinstance(record, Trade) else None
     return Gap(
         stream=stream,
-        gap_id=_GAP_ID_BASE | (int.from_bytes(digest) >> 2),
+        gap_id=quarantine_id(journal_id, position, ordinal, sink),
         revision=1,
         from_id=None if trade is None else trade.first_id,
         to_id=None if trade is None else trade.last_id,
@@ -65,6 +73,39 @@ def quarantine(
         detected_ns=at_ns,
         state=UNRECOVERABLE,
         for_sink=sink,
+    )
+
+
+def quarantine_id(journal_id: str, position: int, ordinal: int, sink: str) -> int:
+    """The id of the gap in the place of a refused record; always the same."""
+    text = f"{journal_id}\0{sink}\0{position}\0{ordinal}"
+    digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+    return _GAP_ID_BASE | (int.from_bytes(digest) >> 2)
+
+
+def marker(letter: KeptLetter, at_ns: int) -> Gap:
+    """The closed gap that stands behind a record that comes again."""
+    record = letter.record
+    trade = record if isinstance(record, Trade) else None
+    stream = getattr(record, "stream", None)
+    if stream is None:
+        # A point of a collector of the user's own belongs to no stream of ours.
+        exchange, symbol = record.exchange, record.symbol  # type: ignore[union-attr]
+        stream = Subscription(exchange, "", symbol, str(record.data_type), "")  # type: ignore[union-attr]
+    exchange_ns = getattr(record, "exchange_ns", None)
+    return Gap(
+        stream=stream,
+        gap_id=letter.gap_id,
+        revision=2,
+        from_id=None if trade is None else trade.first_id,
+        to_id=None if trade is None else trade.last_id,
+        from_ns=exchange_ns,
+        to_ns=exchange_ns,
+        cause=QUARANTINE,
+        detected_ns=at_ns,
+        state=CLOSED,
+        recovered_count=0 if trade is None else trade.last_id - trade.first_id + 1,
+        for_sink=letter.sink,
     )
 
 

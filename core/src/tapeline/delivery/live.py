@@ -175,17 +175,19 @@ class LiveFanOut:
 
     def statistics(self) -> dict[str, object]:
         """JSON-ready figures."""
-        moment = now(self._clock)
         return {
             "published": self._published,
             "queued": self._inbox.items,
             "queued_bytes": self._inbox.nbytes,
             "dropped": self._inbox.dropped,
             "consumers": [consumer.statistics() for consumer in self._consumers],
-            "sinks": {
-                name: sink.statistics(moment) for name, sink in self._sinks.items()
-            },
+            "sinks": self.sink_statistics(),
         }
+
+    def sink_statistics(self) -> dict[str, object]:
+        """Name → figures of each live sink, JSON-ready."""
+        moment = now(self._clock)
+        return {name: sink.statistics(moment) for name, sink in self._sinks.items()}
 
     def _queue(self) -> DropOldest[Sequence[Record]]:
         return DropOldest(self._settings.max_items, self._settings.max_bytes)

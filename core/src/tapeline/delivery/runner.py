@@ -15,6 +15,7 @@ from tapeline.delivery.accepting import Filter
 from tapeline.delivery.dead_letters import DeadLetter, DeadLetters
 from tapeline.delivery.poison import Poison
 from tapeline.delivery.reports import SinkReports
+from tapeline.delivery.retries import Retries
 from tapeline.delivery.settings import RunnerSettings
 from tapeline.delivery.source import BatchSource
 from tapeline.errors import (
@@ -75,7 +76,11 @@ class SinkRunner:
         )
         self._changed = changed
         self._letters = DeadLetters(self._settings.dead_letters)
-        self._poison = Poison(name, self._write, self._letters, clock)
+        self._again = Retries(name, journal, clock)
+        # A sink with a table of its own for them needs no second copy.
+        keeps_own = bool(getattr(sink, "keeps_dead_letters", False))
+        keep = None if keeps_own else self._again.keep
+        self._poison = Poison(name, self._write, self._letters, clock, keep)
         self._reports = SinkReports(name)
         self._target: int | None = None
         self._abandoned = False
@@ -98,6 +103,14 @@ class SinkRunner:
     def dead_letters(self) -> Sequence[DeadLetter]:
         """The newest records that the sink refused."""
         return self._letters.newest()
+
+    async def retry_dead_letters(self) -> int:
+        """Give the sink once more what it refused; returns how many records."""
+        return await self._again.again()
+
+    async def drop_dead_letters(self) -> int:
+        """Forget what the sink refused, its gaps stay; returns how many records."""
+        return await self._again.drop()
 
     async def run(self) -> None:
         """Feed the sink until it is stopped, or fails for good.
@@ -177,6 +190,7 @@ class SinkRunner:
             "records": self._records,
             "retries": self._retries,
             "dead_letters": self._letters.count,
+            "dead_letters_waiting": self._again.waiting,
             "time_since_write": age_s,
             "healthy": health.ok and self.state in (STARTING, RUNNING),
             "issues": list(health.issues),
@@ -197,6 +211,7 @@ class SinkRunner:
         position = await self._open()
         if position is None:
             return
+        await self._again.load(position)
         held: Batch | None = None
         held_ns = 0
         while not self._abandoned:
@@ -210,7 +225,7 @@ class SinkRunner:
                 )
             if batch is not None:
                 position = batch.last_position
-                wanted = self._filter.batch(batch)
+                wanted = self._again.completed(self._filter.batch(batch))
                 if not len(wanted):
                     # Nothing for this sink: its cursor may follow a little later.
                     if held is None:
@@ -222,6 +237,7 @@ class SinkRunner:
                     held = None
                 if not await self._poison.write(wanted):
                     return
+                await self._again.stored(position)
                 held = None
                 continue
             if held is not None and (
@@ -246,7 +262,7 @@ class SinkRunner:
         while not self._abandoned:
             try:
                 position = await self._busy(self._open_sink)
-            except SinkUnavailable as error:
+            except (SinkUnavailable, OSError) as error:
                 if self._target is not None:
                     return None
                 await self._pause(error)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from tapeline.model import Batch
+from tapeline.model import Batch, KeptLetter, LetterKey, Record
 
 
 class BatchSource(Protocol):
@@ -34,6 +35,18 @@ class BatchSource(Protocol):
 
     def lag(self, name: str) -> tuple[int, int, float]:
         """Rows, bytes and seconds by which the sink is behind."""
+
+    async def keep_letters(self, letters: Sequence[KeptLetter]) -> None:
+        """Keep what a sink refused, durably."""
+
+    async def letters(self, sink: str) -> Sequence[KeptLetter]:
+        """What *sink* refused, the oldest first."""
+
+    async def drop_letters(self, keys: Sequence[LetterKey]) -> None:
+        """Forget these dead letters."""
+
+    def append_retry(self, records: Sequence[Record], keys: Sequence[LetterKey]) -> int:
+        """Take *records*, which announce that *keys* come again at their position."""
 
     async def next_batch(
         self,

@@ -3,7 +3,6 @@
 from tapeline.journal.codec import decode, encode
 from tapeline.journal.interface import JournalLike
 from tapeline.journal.journal import Journal
-from tapeline.journal.letters import KeptLetter, LetterKey
 from tapeline.journal.memory import MemoryJournal
 from tapeline.journal.recovery import DamageReport
 from tapeline.journal.settings import JournalSettings
@@ -14,8 +13,6 @@ __all__ = [
     "Journal",
     "JournalLike",
     "JournalSettings",
-    "KeptLetter",
-    "LetterKey",
     "MemoryJournal",
     "Span",
     "Spans",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
-from tapeline.journal.letters import KeptLetter, LetterKey
 from tapeline.journal.recovery import DamageReport
 from tapeline.journal.spans import Spans
-from tapeline.model import Batch, Record
+from tapeline.model import Batch, KeptLetter, LetterKey, Record
 
 
 class JournalLike(Protocol):

@@ -14,7 +14,7 @@ from tapeline.errors import JournalError, JournalFull
 from tapeline.journal.committing import Committer
 from tapeline.journal.files import JournalFile, first_position
 from tapeline.journal.intake import Intake
-from tapeline.journal.letters import KeptLetter, LetterKey
+from tapeline.journal.letters import letter_row
 from tapeline.journal.losses import report_damage
 from tapeline.journal.notes import Notes
 from tapeline.journal.readers import Readers
@@ -23,7 +23,7 @@ from tapeline.journal.rows import StoredPart
 from tapeline.journal.settings import JournalSettings
 from tapeline.journal.spans import Spans
 from tapeline.journal.store import Store, part_of
-from tapeline.model import Batch, Part, Record
+from tapeline.model import Batch, KeptLetter, LetterKey, Part, Record
 from tapeline.seams import Executor
 
 Result = TypeVar("Result")
@@ -263,7 +263,7 @@ class Journal:
 
     async def keep_letters(self, letters: Sequence[KeptLetter]) -> None:
         """Keep what a sink refused, durably; waits while the disk refuses."""
-        rows = [letter.row() for letter in letters]
+        rows = [letter_row(letter) for letter in letters]
         await self._insist(lambda store: store.keep_letters(rows))
 
     async def letters(self, sink: str) -> Sequence[KeptLetter]:

@@ -13,14 +13,14 @@ from tapeline.errors import JournalError
 from tapeline.journal.backlog import Backlog
 from tapeline.journal.codec import encode
 from tapeline.journal.files import first_position
-from tapeline.journal.letters import MAX_LETTERS, KeptLetter, LetterKey
+from tapeline.journal.letters import MAX_LETTERS
 from tapeline.journal.losses import QUOTA, Loss
 from tapeline.journal.readers import Readers
 from tapeline.journal.recovery import DamageReport
 from tapeline.journal.rows import ROW_OVERHEAD
 from tapeline.journal.settings import JournalSettings
 from tapeline.journal.spans import Spans
-from tapeline.model import Batch, Part, Record
+from tapeline.model import Batch, KeptLetter, LetterKey, Part, Record
 
 
 @attrs.frozen

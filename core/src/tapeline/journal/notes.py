@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 
-from tapeline.journal.letters import LetterKey
+from tapeline.model import LetterKey
 
 
 @attrs.frozen

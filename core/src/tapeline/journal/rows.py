@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from tapeline.journal.letters import LetterKey
 from tapeline.journal.losses import Loss
-from tapeline.model import Record
+from tapeline.model import LetterKey, Record
 
 ROW_OVERHEAD = 64
 """Bytes that a row costs besides its headers and payload."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import attrs
 
 from tapeline.errors import JournalError
+from tapeline.journal import letters
 from tapeline.journal.codec import decode
-from tapeline.journal.letters import MAX_LETTERS, KeptLetter, LetterKey, LetterRow
+from tapeline.journal.letters import LetterRow
 from tapeline.journal.losses import DAMAGE, Loss
 from tapeline.journal.rows import (
     Chunk,
@@ -36,7 +36,7 @@ from tapeline.journal.sqlite import (
     connect,
 )
 from tapeline.journal.trimming import trim
-from tapeline.model import Part, Record
+from tapeline.model import KeptLetter, LetterKey, Part, Record
 
 _QUICK_CHECK_BYTES = 128 * 2**20
 _FREE_PAGES = 1_024
@@ -172,10 +172,14 @@ class Store:
         self,
         trimmed: Iterable[tuple[object, ...]],
         given_up: Iterable[tuple[object, ...]],
-        letters: Iterable[tuple[object, ...]] = (),
+        dead_letters: Iterable[tuple[object, ...]] = (),
     ) -> None:
         """Take over rows of another journal file whose checksums are good."""
-        tables = {"trimmed": trimmed, "given_up": given_up, "dead_letters": letters}
+        tables = {
+            "trimmed": trimmed,
+            "given_up": given_up,
+            "dead_letters": dead_letters,
+        }
         with self._transaction():
             for table, rows in tables.items():
                 for row in rows:
@@ -224,39 +228,16 @@ class Store:
     def keep_letters(self, rows: Sequence[LetterRow]) -> None:
         """Keep dead letters; of each sink the newest ``MAX_LETTERS``."""
         with self._transaction():
-            run = self._connection.execute
-            for row in rows:
-                run(
-                    "INSERT OR REPLACE INTO dead_letters VALUES (?,?,?,?,?,?,?,?,?)",
-                    (*row, text_crc(*row)),
-                )
-            for sink in {row[0] for row in rows}:
-                run(
-                    "DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM "
-                    "dead_letters WHERE sink=? ORDER BY position DESC, ordinal DESC "
-                    "LIMIT -1 OFFSET ?)",
-                    (sink, MAX_LETTERS),
-                )
+            letters.keep(self._connection, rows)
 
     def letters(self, sink: str) -> list[KeptLetter]:
         """The dead letters of *sink* that can be read, the oldest first."""
-        letters = []
-        for *row, crc in self._connection.execute(
-            "SELECT * FROM dead_letters WHERE sink=? ORDER BY position, ordinal",
-            (sink,),
-        ):
-            if text_crc(*row) == crc:
-                with contextlib.suppress(JournalError):
-                    letters.append(KeptLetter.restore(row))
-        return letters
+        return letters.read(self._connection, sink)
 
     def drop_letters(self, keys: Sequence[LetterKey]) -> None:
         """Forget these dead letters."""
         with self._transaction():
-            self._connection.executemany(
-                "DELETE FROM dead_letters WHERE sink=? AND position=? AND ordinal=?",
-                keys,
-            )
+            letters.drop(self._connection, keys)
 
     def add_loss(self, loss: Loss) -> None:
         """Add what its rows hold to *loss*."""
@@ -391,22 +372,10 @@ class Store:
             for loss in losses:
                 self._put_loss(loss)
         for key, position in commit.retries.items():
-            self._put_retry(key, position)
+            letters.note_retry(self._connection, key, position)
         for sink in commit.forget:
             run("DELETE FROM cursors WHERE sink=?", (sink,))
             run("DELETE FROM given_up WHERE sink=?", (sink,))
-
-    def _put_retry(self, key: LetterKey, position: int) -> None:
-        place = "WHERE sink=? AND position=? AND ordinal=?"
-        found = self._connection.execute(
-            f"SELECT * FROM dead_letters {place}", key
-        ).fetchone()
-        if found is not None:
-            row = (*found[:7], position)
-            self._connection.execute(
-                f"UPDATE dead_letters SET retry_position=?, crc=? {place}",
-                (position, text_crc(*row), *key),
-            )
 
     def _put_loss(self, loss: Loss) -> None:
         values = (

@@ -68,6 +68,7 @@ from tapeline.model.consolidated import (
     ConsolidatedTrade,
 )
 from tapeline.model.construction import draft_of, quick_constructor
+from tapeline.model.dead_letters import KeptLetter, LetterKey
 from tapeline.model.facts import (
     BACKFILLING,
     CLOSED,
@@ -174,6 +175,8 @@ __all__ = [
     "HealthLevel",
     "Instrument",
     "Keepalive",
+    "KeptLetter",
+    "LetterKey",
     "LoggedIn",
     "Malformed",
     "Market",

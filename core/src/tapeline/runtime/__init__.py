@@ -30,6 +30,12 @@ from tapeline.runtime.resources import (
     rss_bytes,
 )
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
+from tapeline.runtime.sink_account import (
+    SinkAccount,
+    SinksAccount,
+    account_of_sinks,
+)
+from tapeline.runtime.sink_files import SinkRequest, ask
 from tapeline.runtime.supervision import RestartBudget, Supervised, Supervisor
 from tapeline.runtime.system import current_seams, system_seams, use_seams
 from tapeline.runtime.watchdog import Watchdog, WatchdogSettings, find_blocker
@@ -51,8 +57,11 @@ __all__ = [
     "ReplayReport",
     "ResourceMeter",
     "RestartBudget",
+    "SinkAccount",
     "SinkPosition",
+    "SinkRequest",
     "SinkSettings",
+    "SinksAccount",
     "StreamAccount",
     "StreamState",
     "Supervised",
@@ -61,6 +70,8 @@ __all__ = [
     "ThreadWorker",
     "Watchdog",
     "WatchdogSettings",
+    "account_of_sinks",
+    "ask",
     "audit",
     "compare_with_journal",
     "compare_with_venue",

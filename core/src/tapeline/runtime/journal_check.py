@@ -104,7 +104,7 @@ def _read(data_dir: Path) -> tuple[str, list[int]]:
             f"{data_dir} without it; name the data_dir of the configuration"
         )
     try:
-        connection = sqlite3.connect(_address(path), uri=True)
+        connection = sqlite3.connect(journal_address(path), uri=True)
         try:
             found = connection.execute(
                 "SELECT value FROM meta WHERE key = 'journal_id'"
@@ -122,7 +122,7 @@ def _read(data_dir: Path) -> tuple[str, list[int]]:
     return str(found[0]), [int(position) for (position,) in rows]
 
 
-def _address(path: Path) -> str:
+def journal_address(path: Path) -> str:
     """The address that reads *path* and leaves no file beside it."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     # Without a log beside it nobody writes to it.

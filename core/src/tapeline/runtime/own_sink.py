@@ -18,6 +18,7 @@ class OwnSink:
     def __init__(self, sink: Sink, mine: Callable[[Record], bool]) -> None:
         self._sink = sink
         self._mine = mine
+        self.keeps_dead_letters = bool(getattr(sink, "keeps_dead_letters", False))
 
     async def open(self, journal_id: str) -> int | None:
         """Open the sink."""

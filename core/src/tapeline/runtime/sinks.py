@@ -16,6 +16,7 @@ from tapeline.journal import JournalLike
 from tapeline.model import StatusChange
 from tapeline.runtime.own_sink import OwnSink
 from tapeline.runtime.settings import SinkSettings
+from tapeline.runtime.sink_desk import SinkDesk
 from tapeline.seams import Seams
 
 _OPEN_TIMEOUT_S = 10.0
@@ -83,6 +84,11 @@ class Sinks:
             Exception: what a live sink says when it can never be opened.
         """
         self._tasks, self._journal = tasks, journal
+        if self.durable:
+            desk = SinkDesk(
+                self._data_dir, self.runners, self._live.sink_statistics, self._seams
+            )
+            tasks.start_soon(desk.run)
         for sink in self._settings.values():
             await self._begin(sink, tasks, journal)
 

@@ -237,17 +237,18 @@ class Line:
             return
         settings = self._wiring.settings
         passed_s = (now_ns - new.opened_ns) / 1e9
-        if not new.settled and passed_s >= settings.overlap_s:
+        if not new.settled:
+            if passed_s < settings.overlap_s:
+                return
             if is_behind(new.dialog.table, old.dialog.table, new.opened_ns):
                 if passed_s >= settings.longest_overlap_s:
                     reason = "it brings less than the socket that it is to replace"
                     new.end(Ending(Recovery.BACK_OFF, reason))
                 return
-        if new.settled or passed_s >= settings.overlap_s:
-            self._current, self._replacement = new, None
-            self._replace_at_ns = None
-            self._retired.append(old)
-            old.end(Ending(Recovery.RETRY, "replaced", ROTATION, on_purpose=True))
+        self._current, self._replacement = new, None
+        self._replace_at_ns = None
+        self._retired.append(old)
+        old.end(Ending(Recovery.RETRY, "replaced", ROTATION, on_purpose=True))
 
     def _launch(self, tasks: anyio.abc.TaskGroup) -> Connection | None:
         try:

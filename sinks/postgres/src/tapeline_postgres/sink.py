@@ -24,6 +24,8 @@ _END_S = 5.0
 class PostgresSink:
     """Stores rows and cursor in one transaction of a server; see ``hookspecs.Sink``."""
 
+    keeps_dead_letters = True
+
     def __init__(self, config: PostgresConfig, context: SinkContext) -> None:
         self._context = context
         self._store = Store(context.name, config, context.clock)

@@ -25,6 +25,8 @@ class SqliteSink:
         connect: opens connections; for tests that need a special one.
     """
 
+    keeps_dead_letters = True
+
     def __init__(
         self,
         config: SqliteConfig,
