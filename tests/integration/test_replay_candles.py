@@ -1,4 +1,4 @@
-"""``tapeline replay`` of recordings gives the candles that the truth has, field by field."""
+"""``tapeline replay`` gives the candles that the truth has, in every field."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ FIELDS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_v
 pytestmark = pytest.mark.real
 
 
-def recordings_with_trades() -> list[str]:
-    """The recordings of frames whose trades have minutes in the truth."""
+def recordings_with_minutes() -> list[str]:
+    """The recordings that hold whole minutes, and one of the other exchange."""
     if not TRUTH.is_file():
         return []
     files = json.loads(TRUTH.read_text())["files"]
     return [
         name
         for name, found in sorted(files.items())
-        if any("candles_1m" in trades for trades in found.get("trades", {}).values())
-        and "_rest_" not in name
-    ]
+        if "_rest_" not in name
+        and any(
+            minute["whole"]
+            for trades in found.get("trades", {}).values()
+            for minute in trades.get("candles_1m", ())
+        )
+    ] + ["okx/cf_20220513_books_trades_tickers.jsonl.gz"]
 
 
-FILES = recordings_with_trades()
+FILES = recordings_with_minutes()
 
 
 @pytest.fixture(scope="module", params=FILES or ["absent"])

@@ -136,7 +136,7 @@ async def test_a_write_that_is_cancelled_leaves_no_connection_in_doubt(
         f"LIKE 'tapeline%' AND datname = '{name}'"
     )
     with anyio.fail_after(20):
-        while await query(left) != [(0,)]:
+        while await query(left) != [(0,)]:  # noqa: ASYNC110 - the server tells nobody
             await anyio.sleep(0.05)
 
 
@@ -180,7 +180,7 @@ async def test_a_newer_schema_is_refused_with_a_sentence(
     """Written by a later version: not touched."""
     await query("UPDATE tapeline_schema SET version = 99")
     sink = make_sink()
-    with pytest.raises(SinkError, match="found version 99 in .*; upgrade tapeline-p"):
+    with pytest.raises(SinkError, match=r"found version 99 in .*; upgrade tapeline-p"):
         await sink.open("journal-a")
     await sink.close()
 
@@ -217,7 +217,7 @@ async def test_a_database_that_does_not_exist_is_final_at_the_start(
 async def test_a_server_that_is_not_there_is_waited_for(make_sink: Any) -> None:
     """And named without the password."""
     sink = make_sink(dsn="postgresql://me:open-sesame@127.0.0.1:1/market")
-    with pytest.raises(SinkUnavailable, match="127.0.0.1:1/market: ") as caught:
+    with pytest.raises(SinkUnavailable, match=r"127\.0\.0\.1:1/market: ") as caught:
         await sink.open("journal-a")
     assert "open-sesame" not in str(caught.value)
     assert "open-sesame" not in repr(sink.health(NOW))

@@ -273,7 +273,7 @@ async def test_a_database_that_went_back_is_told_from_one_that_is_ahead(
     await sink.write(records.batch([records.trade(1)]))
     await sink.write(records.batch([records.trade(2)], first=2))
     await query(damage)
-    with pytest.raises(SinkReplaced, match="up to position 2, found .* (new|1):"):
+    with pytest.raises(SinkReplaced, match=r"up to position 2, found .* (new|1):"):
         await sink.write(records.batch([records.trade(3)], first=3))
     assert await query("SELECT count(*) FROM trades") == [(2,)]
     found = await sink.open("journal-a")

@@ -168,7 +168,7 @@ async def test_what_passes_is_waited_for(
     delivery = await deliver(make_sink(**HURRY))
     await delivery.append(20)
     with anyio.fail_after(20):
-        while delivery.runner.state != "unavailable":
+        while delivery.runner.state != "unavailable":  # noqa: ASYNC110 - as seen
             await anyio.sleep(0.02)
     assert code in delivery.runner.reason
     assert await query("SELECT count(*) FROM tickers") == [(0,)]
@@ -193,7 +193,7 @@ async def test_exhausted_connection_slots_are_waited_for(
     delivery = await deliver(make_sink(dsn=dsn, **HURRY))
     await delivery.append(20)
     with anyio.fail_after(20):
-        while delivery.runner.state != "unavailable":
+        while delivery.runner.state != "unavailable":  # noqa: ASYNC110 - as seen
             await anyio.sleep(0.02)
     assert "53300" in delivery.runner.reason
     await query(f"ALTER ROLE {role} CONNECTION LIMIT 1")
@@ -230,7 +230,8 @@ async def test_a_deadlock_with_another_writer_passes(
                 try:
                     await sink.write(batch)
                 except SinkUnavailable as error:
-                    assert "deadlock" in str(error)
+                    if "deadlock" not in str(error):
+                        raise
                     await sink.write(batch)
 
             tasks.start_soon(write)

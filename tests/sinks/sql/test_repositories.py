@@ -351,7 +351,7 @@ async def test_a_write_that_fails_stores_nothing_and_says_where(
 
 async def test_a_moment_without_a_zone_is_refused(database: Database) -> None:
     """Whose midnight would it be?"""
-    naive = datetime(2026, 1, 1)  # noqa: DTZ001 - that is what is refused
+    naive = datetime(2026, 1, 1)
     repository = MarketDataRepository(database)
     with pytest.raises(DatabaseOperationError, match="expected an aware datetime"):
         repository.select("okx", "BTC-USDT", "1m", start=naive)
@@ -410,9 +410,11 @@ async def test_a_newer_database_is_refused(url: str) -> None:
     """With what to upgrade."""
     from sqlalchemy import text
 
-    async with Database(url, create=True) as database:
-        async with database.connection("test", "tapeline_schema") as connection:
-            await connection.execute(text("UPDATE tapeline_schema SET version = 99"))
+    async with (
+        Database(url, create=True) as database,
+        database.connection("test", "tapeline_schema") as connection,
+    ):
+        await connection.execute(text("UPDATE tapeline_schema SET version = 99"))
     newer = Database(url)
     with pytest.raises(DatabaseOperationError, match="found version 99; upgrade"):
         await newer.open()

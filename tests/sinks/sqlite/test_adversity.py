@@ -192,7 +192,7 @@ async def test_an_older_copy_restored_into_the_open_file_is_noticed(
         live.backup(copy)
         await sink.write(records.batch([records.trade(2)], first=2))
         copy.backup(live)
-    with pytest.raises(SinkReplaced, match="found .* at position 1: it was"):
+    with pytest.raises(SinkReplaced, match=r"found .* at position 1: it was"):
         await sink.write(records.batch([records.trade(3)], first=3))
     assert await sink.open("journal-a") == 1
     await sink.write(records.batch([records.trade(2)], [records.trade(3)], first=2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -39,7 +39,7 @@ class ExchangeCollectorConfig:
     data_types: Sequence[DataType | str]
     auto_restart: bool = True
     health_check_interval: float = 30.0
-    store_raw_data: bool = False
+    store_raw_data: bool | Literal["files"] = False
     custom_params: Mapping[str, Any] | None = None
 
     @property

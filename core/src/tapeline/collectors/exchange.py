@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import attrs
@@ -16,7 +16,7 @@ from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
 from tapeline.config import AUDIT_TIMEFRAME
 from tapeline.delivery import LiveConsumer, is_async
-from tapeline.errors import TapelineError
+from tapeline.errors import ConfigError, TapelineError
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import (
     ALL_SYMBOLS,
@@ -44,7 +44,8 @@ class ExchangeCollector(BaseDataCollector):
         exchange: name of the exchange, e.g. ``"okx"``.
         symbol: one canonical symbol, or a list of them.
         data_types: default ``[DataType.TRADE, DataType.ORDERBOOK]``.
-        store_raw_data: keep the venue's own text of every message.
+        store_raw_data: keep the venue's own object of every event in the sinks;
+            ``"files"`` records all frames to files in the data folder instead.
         custom_params: the adapter's options, and ``market``, ``timeframes``,
             ``venue_timeframes``, ``audit``, ``ping_interval``,
             ``max_reconnect_attempts``, ``max_restarts``.
@@ -62,7 +63,7 @@ class ExchangeCollector(BaseDataCollector):
         component_name: str | None = None,
         auto_restart: bool = True,
         health_check_interval: float = 30.0,
-        store_raw_data: bool = False,
+        store_raw_data: bool | Literal["files"] = False,
         custom_params: Mapping[str, Any] | None = None,
         logger: logging.Logger | None = None,
         log_errors_only: bool = False,
@@ -82,6 +83,16 @@ class ExchangeCollector(BaseDataCollector):
             logger,
             log_errors_only,
         )
+        if store_raw_data not in (True, False, "files"):
+            raise ConfigError(
+                [
+                    (
+                        "store_raw_data",
+                        f"expected True, False or 'files', found {store_raw_data!r}",
+                    )
+                ],
+                f"collector of {exchange}",
+            )
         self.store_raw_data = store_raw_data
         self.custom_params = dict(custom_params or {})
         self.adapter = adapter or plugins().exchange(exchange)
@@ -138,7 +149,7 @@ class ExchangeCollector(BaseDataCollector):
             )
             for sink in self._sinks
         ]
-        needs_store = self.store_raw_data or DataType.CANDLE in self.data_types
+        needs_store = self.store_raw_data is True or DataType.CANDLE in self.data_types
         if embedded and not sinks and needs_store:
             sink = default_sink()
             if sink is not None:
@@ -175,7 +186,8 @@ class ExchangeCollector(BaseDataCollector):
             data_types=tuple(str(data_type) for data_type in self.data_types),
             timeframes=self._with_audit(self.timeframes),
             venue_timeframes=self._with_audit(self.venue_timeframes),
-            store_raw=self.store_raw_data,
+            store_raw=self.store_raw_data is True,
+            raw_files=self.store_raw_data == "files",
             redundancy=self.redundancy,
             restart_limit=self.max_restarts if self.auto_restart else 0,
         )
@@ -334,7 +346,7 @@ class ExchangeCollector(BaseDataCollector):
 
     def _keeping_raw(self, config: Any) -> Any:
         """*config* with the adapter told to keep what is to be stored."""
-        if self.store_raw_data and hasattr(config, "keep_raw"):
+        if self.store_raw_data is True and hasattr(config, "keep_raw"):
             return attrs.evolve(config, keep_raw=True)
         return config
 

@@ -193,9 +193,12 @@ class CollectorSection:
             "DEFAULT_HEALTH_CHECK_INTERVAL."
         ),
     )
-    store_raw_data: bool = attrs.field(
+    store_raw_data: bool | Literal["files"] = attrs.field(
         default=False,
-        metadata=_doc("Whether the exchange's own messages are stored too."),
+        metadata=_doc(
+            "Whether the exchange's own messages are stored too: true for the sinks, "
+            '"files" for recordings in data_dir/raw/NAME.'
+        ),
     )
     redundancy: int = attrs.field(
         default=1,

@@ -26,6 +26,7 @@ from tapeline.integrity import GapIds, IntegritySettings, StreamLedger
 from tapeline.journal import Journal, JournalLike, JournalSettings, MemoryJournal
 from tapeline.model import (
     Channel,
+    DataType,
     Health,
     Instrument,
     Record,
@@ -44,6 +45,7 @@ from tapeline.runtime.healing import Healer
 from tapeline.runtime.health import judge
 from tapeline.runtime.leftovers import Leftovers
 from tapeline.runtime.pipeline import Output, Pipeline
+from tapeline.runtime.raw_files import RawFiles
 from tapeline.runtime.settings import EngineSettings, FeedSettings, SinkSettings
 from tapeline.runtime.sinks import Sinks
 from tapeline.runtime.standby_keeper import StandbyKeeper
@@ -62,6 +64,8 @@ from tapeline.transport import (
 logger = logging.getLogger("tapeline.engine")
 
 _DATA_DIR = Path("data")
+RAW_FOLDER = "raw"
+"""Folder in the data folder with one folder of recordings per collector."""
 _TICK_S = 0.25
 _IDLE_TICK_S = 5.0
 _CALM_NS = 5 * 10**9
@@ -118,6 +122,7 @@ class Engine:
         self.journal: JournalLike | None = None
         self._healer = Healer(self.pipeline, seams.clock, self._emit, self._refuses)
         self._caretakers: dict[str, Caretaker] = {}
+        self._raw: dict[str, RawFiles] = {}
         self.heartbeat_ns = seams.clock.monotonic_ns()
         self.started_ns: int | None = None
         self.last_error: str | None = None
@@ -167,10 +172,12 @@ class Engine:
         keeper = self._budgets.keeper(
             adapter.name, adapter.budgets(settings.config), settings.name
         )
+        raw_files = self._raw_files(settings)
+        seams = self.seams if raw_files is None else raw_files.seams(self.seams)
         rest = RestClient(
             adapter,
             settings.config,
-            self.seams.http,
+            seams.http,
             self.seams.clock,
             keeper,
             self.seams.random,
@@ -179,7 +186,7 @@ class Engine:
         link = ExchangeLink(
             adapter,
             settings.config,
-            seams=self.seams,
+            seams=seams,
             instruments=instruments,
             inbox=self.inbox,
             bind=lambda session: bind_session(session, self._wrappers),
@@ -221,6 +228,18 @@ class Engine:
         if self._tasks is not None and not self._stop.is_set():
             self._start_feed(self._tasks, feed)
         return feed
+
+    def _raw_files(self, settings: FeedSettings) -> RawFiles | None:
+        """Where the raw messages of this feed go, when files are wanted."""
+        if not settings.raw_files:
+            return None
+        files = self._raw[settings.name] = RawFiles(
+            self.data_dir / RAW_FOLDER / settings.name,
+            self.seams.clock,
+            self.seams.executor,
+            private=DataType.BALANCE in settings.data_types,
+        )
+        return files
 
     def consolidate(self, settings: ConsolidationSettings) -> Consolidator:
         """Merge one symbol of several exchanges, from now on.
@@ -268,6 +287,9 @@ class Engine:
             )
         )
         self._caretakers[feed.settings.name] = caretaker
+        raw_files = self._raw.get(feed.settings.name)
+        if raw_files is not None:
+            tasks.start_soon(raw_files.run)
         tasks.start_soon(self._run_feed, feed)
         tasks.start_soon(caretaker.run)
 
@@ -284,8 +306,11 @@ class Engine:
         if not comes_back:
             feed.leave()
         scope = self._scopes.pop(name, None)
+        raw_files = self._raw.pop(name, None)
         if self._tasks is not None and scope is not None:
-            self._tasks.start_soon(self._close_feed, feed, scope)
+            self._tasks.start_soon(self._close_feed, feed, scope, raw_files)
+        elif raw_files is not None:
+            raw_files.stop()
         self.parts.pop(name, None)
         caretaker = self._caretakers.pop(name, None)
         if caretaker is not None:
@@ -395,6 +420,8 @@ class Engine:
                     await self._stop.wait()
                     await self._stop_feeds()
                     await self._heal_rest()
+                    for raw_files in self._raw.values():
+                        raw_files.stop()
                     pipeline_scope.cancel()
                 self._tasks = None
                 await self._finish(journal)
@@ -450,11 +477,15 @@ class Engine:
         if self._scopes.get(name) is scope:
             del self._scopes[name]
 
-    async def _close_feed(self, feed: Feed, scope: anyio.CancelScope) -> None:
+    async def _close_feed(
+        self, feed: Feed, scope: anyio.CancelScope, raw_files: RawFiles | None
+    ) -> None:
         """Let the sockets of a removed feed close, then end whatever is left."""
         with anyio.move_on_after(_CLOSE_TIMEOUT_S):
             await feed.link.stop()
         scope.cancel()
+        if raw_files is not None:
+            raw_files.stop()
 
     async def _heal_rest(self) -> None:
         """Fill what is missing to the last: sockets are closed, REST still answers."""

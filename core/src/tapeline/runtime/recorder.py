@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVarTuple
+from typing import Protocol, TypeVarTuple
 
 import anyio
 import attrs
@@ -97,11 +97,7 @@ class Recorder:
 
     def seams(self, seams: Seams) -> Seams:
         """*seams* whose sockets and REST answers are recorded."""
-        return attrs.evolve(
-            seams,
-            dialer=_RecordingDialer(seams.dialer, self),
-            http=_RecordingHttp(seams.http, self),
-        )
+        return recorded(seams, self)
 
     @property
     def private(self) -> bool:
@@ -233,11 +229,36 @@ class Recorder:
             path.unlink()
 
 
+class LineSink(Protocol):
+    """Takes lines: a ``Recorder``, or what stands for one."""
+
+    @property
+    def private(self) -> bool:
+        """Whether sockets of an account are recorded too."""
+
+    def next_connection(self) -> str:
+        """A name for a new connection."""
+
+    def write(
+        self, connection: str, direction: str, url: str, raw: str | bytes
+    ) -> None:
+        """Record one line; returns at once."""
+
+
+def recorded(seams: Seams, lines: LineSink) -> Seams:
+    """*seams* whose sockets and REST answers go to *lines* as well."""
+    return attrs.evolve(
+        seams,
+        dialer=_RecordingDialer(seams.dialer, lines),
+        http=_RecordingHttp(seams.http, lines),
+    )
+
+
 class _RecordingSocket:
     """A socket whose frames are recorded on their way; sent ones if *sent*."""
 
     def __init__(
-        self, socket: Socket, recorder: Recorder, name: str, url: str, sent: bool
+        self, socket: Socket, recorder: LineSink, name: str, url: str, sent: bool
     ) -> None:
         self._socket = socket
         self._note: Callable[[str, str, str, str | bytes], None] = recorder.write
@@ -265,7 +286,7 @@ class _RecordingSocket:
 class _RecordingDialer:
     """A dialer whose sockets are recorded."""
 
-    def __init__(self, dialer: Dialer, recorder: Recorder) -> None:
+    def __init__(self, dialer: Dialer, recorder: LineSink) -> None:
         self._dialer = dialer
         self._recorder = recorder
 
@@ -283,7 +304,7 @@ class _RecordingDialer:
 class _RecordingHttp:
     """REST whose answers are recorded; private ones are not."""
 
-    def __init__(self, http: Http, recorder: Recorder) -> None:
+    def __init__(self, http: Http, recorder: LineSink) -> None:
         self._http = http
         self._recorder = recorder
 

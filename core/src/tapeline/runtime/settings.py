@@ -24,7 +24,8 @@ class FeedSettings:
         data_types: ``candle`` means candles built from trades.
         timeframes: of those candles.
         venue_timeframes: candle channels of the venue to store as well.
-        store_raw: keep the venue's own text of every message.
+        store_raw: keep the venue's own object of every event, in the sinks.
+        raw_files: record all frames and REST answers to files in the data folder.
         restart_limit: restarts an hour after faults that are not the transport's.
         redundancy: sockets that carry the same streams: 1 or 2.
     """
@@ -38,6 +39,7 @@ class FeedSettings:
     timeframes: Sequence[str] = ()
     venue_timeframes: Sequence[str] = ()
     store_raw: bool = False
+    raw_files: bool = False
     restart_limit: int = 5
     redundancy: int = 1
 

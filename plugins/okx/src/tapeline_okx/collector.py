@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from tapeline import DataType, ExchangeCollector
 from tapeline_okx.adapter import OkxAdapter
@@ -16,7 +16,8 @@ class OKXCollector(ExchangeCollector):
     Args:
         symbol: one canonical symbol, or a list of them.
         data_types: default trades and order books.
-        store_raw_data: keep OKX's own text of every message.
+        store_raw_data: keep OKX's own object of every event in the sinks;
+            ``"files"`` records all frames to files in the data folder instead.
         custom_params: options of ``OkxConfig``, and ``market``, ``timeframes``,
             ``venue_timeframes``, ``ping_interval``, ``max_reconnect_attempts``.
     """
@@ -27,7 +28,7 @@ class OKXCollector(ExchangeCollector):
         data_types: Sequence[DataType | str] | None = None,
         auto_restart: bool = True,
         health_check_interval: float = 30.0,
-        store_raw_data: bool = False,
+        store_raw_data: bool | Literal["files"] = False,
         custom_params: Mapping[str, Any] | None = None,
         logger: logging.Logger | None = None,
         log_errors_only: bool = False,
@@ -54,7 +55,7 @@ def create_okx_collector(
     data_types: Sequence[DataType | str] | None = None,
     auto_restart: bool = True,
     health_check_interval: float = 30.0,
-    store_raw_data: bool = False,
+    store_raw_data: bool | Literal["files"] = False,
     custom_params: Mapping[str, Any] | None = None,
     logger: logging.Logger | None = None,
     log_errors_only: bool = False,

@@ -25,6 +25,8 @@ from tapeline_sqlite.failures import (
     write_failure,
 )
 
+_wall_ns = SystemClock().wall_ns
+
 Connect = Callable[[Path, SqliteConfig], sqlite3.Connection]
 
 # A statement of many rows is one call into SQLite, and around each call the
@@ -74,7 +76,7 @@ class Store:
         sink: str,
         config: SqliteConfig,
         connect: Connect = open_connection,
-        now_ns: Callable[[], int] = SystemClock().wall_ns,
+        now_ns: Callable[[], int] = _wall_ns,
     ) -> None:
         self._path = path
         self._sink = sink
