@@ -125,6 +125,14 @@ def planted(session: nox.Session) -> None:
 
 
 @nox.session
+def outage(session: nox.Session) -> None:
+    """A database that is away for an hour; ``-- --outage-seconds N`` for another."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    length = session.posargs or ["--outage-seconds", "3600"]
+    session.run("pytest", "-s", "tests/integration/test_outage.py", *length)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Costs as ratios of one run; prints tables."""
     session.install(*editable(*MEMBERS))

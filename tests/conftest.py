@@ -21,6 +21,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--first-seed", type=int, default=0, help="where the random fault mixes begin"
     )
     group.addoption(
+        "--outage-seconds",
+        type=float,
+        default=15.0,
+        help="how long a database is away at 5,000 events a second, virtual time",
+    )
+    group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"
     )
     group.addoption(

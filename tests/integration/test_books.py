@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -132,6 +133,7 @@ def run(
                     symbols if market else list(SYMBOLS),
                     list(types),
                     custom_params={"depth": "books"},
+                    logger=logging.getLogger("test.books"),
                 )
                 collector.add_data_callback(DataType.ORDERBOOK, world.take)
                 world.manager.add_collector(collector)
@@ -340,7 +342,7 @@ def test_an_unreachable_venue_is_reported_at_once(
         await anyio.sleep(5)
         world.venue.set_reachable(False)
         await anyio.sleep(5)
-        told = [one for one in caplog.records if one.name.startswith("tapeline.link.")]
+        told = [one for one in caplog.records if one.name == "test.books.link"]
         assert any("could not be opened" in one.getMessage() for one in told)
         feed = world.feed()
         assert feed["state"] == "backing-off"

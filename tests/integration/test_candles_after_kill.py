@@ -93,23 +93,35 @@ def stored_bars(database: Path) -> dict[Key, tuple[str, tuple[Any, ...]]]:
     }
 
 
-def wait_for_new_bars(database: Path, before: int) -> None:
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if database.exists():
-            connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
-            try:
-                (newest,) = connection.execute(
-                    "SELECT count(*) FROM market_data"
-                ).fetchone()
-            except sqlite3.OperationalError:
-                newest = 0
-            finally:
-                connection.close()
-            if newest > before:
-                return
-        time.sleep(0.05)
-    raise AssertionError("no new bars after 30 s")
+def ask(database: Path, text: str) -> int:
+    """One number; -1 while there is no such table."""
+    if not database.exists():
+        return -1
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+    try:
+        (number,) = connection.execute(text).fetchone()
+    except sqlite3.OperationalError:
+        return -1
+    finally:
+        connection.close()
+    return int(number)
+
+
+def wait_for_new_bars(database: Path, known: int) -> None:
+    wait(lambda: ask(database, "SELECT count(*) FROM market_data") > known, 30)
+
+
+def wait_for_repair(database: Path) -> None:
+    """What the kills cost is fetched within the venue's limits, which takes a while."""
+    missing = "SELECT count(*) FROM gaps WHERE state IN ('open', 'backfilling')"
+    wait(lambda: ask(database, missing) == 0, 120)
+
+
+def wait(done: Callable[[], bool], timeout_s: float) -> None:
+    end = time.monotonic() + timeout_s
+    while not done():
+        assert time.monotonic() < end, f"not done after {timeout_s} s"
+        time.sleep(0.1)
 
 
 def check_kills(
@@ -135,7 +147,8 @@ def check_kills(
         kills += 1
     collector = background("run", path)
     wait_for_new_bars(database, len(stored_bars(database)))
-    time.sleep(4)
+    wait_for_repair(database)
+    time.sleep(3)
     assert collector.stop() == 0, collector.log.read_text()
     assert simulator.stop() == 0
 

@@ -224,3 +224,34 @@ def test_without_a_terminal_it_prints_plain_lines(tapeline: Any) -> None:
     assert "Ctrl-C" in done.stdout.splitlines()[0]
     assert "every trade is accounted for" in done.stdout
     assert "whole candles equal those of the venues" in done.stdout
+
+
+def test_faults_are_seen_to_open_and_close_gaps(tapeline: Any) -> None:
+    done = tapeline("demo", "--faults", "--duration", 10, "--data-dir", "d")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    closed = [line for line in lines if line.startswith("  gap closed after ")]
+    assert closed
+    assert all(" ids, cause " in line or " id, cause " in line for line in closed)
+    shown = [line for line in lines if " streams live, " in line]
+    assert shown[0].endswith("gaps: 0 open, 0 opened, 0 closed, 0 given up")
+    counts = [int(line.rpartition(" closed,")[0].rpartition(" ")[2]) for line in shown]
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
+
+
+def test_faults_leave_no_gap_open_and_the_database_proves_it(tapeline: Any) -> None:
+    done = tapeline("demo", "--faults", "--duration", 8, "--data-dir", "d", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads(done.stdout)
+    words = [word for path in summary["ledgers"] for word in ("--ledger", path)]
+    verified = tapeline("verify", "--database", summary["database"], *words)
+
+    assert verified.returncode == 0, verified.stdout
+    gaps = summary["gaps"]
+    assert gaps.keys() == {"opened", "closed", "open", "unrecoverable"}
+    assert gaps["open"] == 0
+    assert gaps["closed"] > 0
+    assert gaps["opened"] == gaps["closed"] + gaps["unrecoverable"]
+    assert summary["trades_lost"] == summary["trades_in_gaps"] == 0

@@ -37,7 +37,7 @@ from tapeline_okx import simulator_account as okx
 ALL = [DataType.TRADE, DataType.TICKER, DataType.ORDERBOOK, DataType.BALANCE]
 OKX_KEY = okx.DEFAULT_KEY
 BINANCE_KEY = binance.DEFAULT_KEY
-KEYS: Mapping[str, Mapping[str, str]] = {
+KEYS: Mapping[str, Mapping[str, Any]] = {
     "okx": {
         "api_key": OKX_KEY.key,
         "api_secret": OKX_KEY.secret,

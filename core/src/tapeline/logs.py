@@ -30,9 +30,11 @@ __all__ = [
     "ConditionalLogger",
     "JsonFormatter",
     "LogFile",
+    "PartLogger",
     "RateLimitedLog",
     "SecretFilter",
     "TextFormatter",
+    "add_log_file",
     "close_logging",
     "configure_logging",
     "get_logger",
@@ -141,6 +143,20 @@ def configure_logging(
     logger.setLevel("DEBUG" if detailed else level.upper())
 
 
+def add_log_file(name: str) -> logging.Logger:
+    """A logger of the service that also has a file of its own, ``<log_dir>/NAME.log``.
+
+    Its lines go to the console and the file of ``configure_logging`` as well.
+
+    Args:
+        name: below ``tapeline.``, e.g. ``tapeline.collector.okx``.
+    """
+    logger = logging.getLogger(name)
+    _attach(logger, _state.log_dir / f"{_file_name(name)}.log", console=False)
+    logger.propagate = True
+    return logger
+
+
 def close_logging() -> None:
     """Close all files and take all handlers off again; for tests and embedding."""
     for name, handlers in _state.loggers.items():
@@ -220,6 +236,34 @@ class ConditionalLogger:
         """Log a failure that needs a person."""
         if self._logger is not None:
             self._logger.critical(message, *args, exc_info=exc_info, stacklevel=2)
+
+
+class PartLogger(logging.Logger):
+    """What a part of a collector logs: its own name, the collector's logger.
+
+    Args:
+        name: of the part, as in its lines.
+        target: where lines go; None for silence.
+        errors_only: nothing below ERROR passes.
+    """
+
+    def __init__(
+        self, name: str, target: logging.Logger | None, errors_only: bool = False
+    ) -> None:
+        super().__init__(name, logging.ERROR if errors_only else logging.NOTSET)
+        self._target = target
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Whether a line of *level* passes here and at the collector's logger."""
+        target = self._target
+        return (
+            target is not None and level >= self.level and target.isEnabledFor(level)
+        )
+
+    def callHandlers(self, record: logging.LogRecord) -> None:
+        """Give *record* to the collector's logger."""
+        if self._target is not None:
+            self._target.handle(record)
 
 
 class Warns(Protocol):

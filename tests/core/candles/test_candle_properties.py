@@ -144,7 +144,7 @@ def live_through(data: st.DataObject, trades: list[Trade], life: Life) -> None:
     arrivals = sorted(
         (
             one.exchange_ns
-            + (data.draw(st.sampled_from(DELAYS)) * SECOND if 0 < at else -SECOND),
+            + (data.draw(st.sampled_from(DELAYS)) * SECOND if at > 0 else -SECOND),
             at,
         )
         for at, one in enumerate(trades)
@@ -159,7 +159,8 @@ def live_through(data: st.DataObject, trades: list[Trade], life: Life) -> None:
         life.deliver(trades[at])
         held += [one for one in waiting if one.exchange_ns < now_ns]
         waiting = [one for one in waiting if one.exchange_ns >= now_ns]
-        if held and data.draw(st.booleans()):
+        release: bool = data.draw(st.booleans())
+        if held and release:
             life.deliver(held.pop(data.draw(st.integers(0, len(held) - 1))))
         what = data.draw(st.sampled_from(HAPPENINGS))
         if what == "tick":

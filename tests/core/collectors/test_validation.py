@@ -68,3 +68,26 @@ def test_all_violations_are_named_at_once() -> None:
         validate_ohlcv_data(bad, "BTC-USDT", "7m")
 
     assert len(caught.value.violations) == 5
+
+
+def test_what_is_there_is_compared_even_when_something_else_is_missing() -> None:
+    bad = {**GOOD, "open": "13", "high": "9", "close": "x"}
+    del bad["volume"]
+
+    with pytest.raises(DataValidationError) as caught:
+        validate_ohlcv_data(bad, "BTC-USDT", "1m")
+
+    assert list(caught.value.violations) == [
+        "close is 'x', expected a number",
+        "volume is missing",
+        "high 9 is below low 9.5",
+        "open 13 is above high 9",
+    ]
+
+
+@pytest.mark.parametrize("key", ["open", "high", "low", "close", "volume", "timestamp"])
+def test_whatever_is_missing_is_named(key: str) -> None:
+    bad = {name: value for name, value in GOOD.items() if name != key}
+
+    with pytest.raises(DataValidationError, match=key):
+        validate_ohlcv_data(bad, "BTC-USDT", "1m")

@@ -9,6 +9,7 @@ import anyio
 import pytest
 
 from tapeline.delivery import RunnerSettings
+from tapeline.errors import SinkReplaced
 from tapeline.model import Coverage, Gap, RawMessage
 from tapeline.testing import run_virtual
 from tapeline.testing.sinks import MemoryDatabase, MemorySink
@@ -248,6 +249,43 @@ def test_a_dead_sink_does_not_slow_another(make_delivery: Any, make_trade: Any) 
             for runner in runners:
                 await runner.stop(0.5)
         assert dead.database.trades() == []
+
+    run_virtual(main)
+
+
+def test_a_database_that_was_replaced_is_opened_anew_and_gets_again_what_it_lacks(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        # One that is behind, so that the journal still has everything.
+        behind = MemorySink()
+        behind.hang()
+        keeper = delivery.runner(behind, name="keeper")
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keeper.run)
+            tasks.start_soon(runner.run)
+            for n in range(10):
+                delivery.journal.append([make_trade(n)])
+                await delivery.clock.sleep(0.1)
+            older = sorted(sink.database.rows)[:4]
+            sink.database.rows = {key: sink.database.rows[key] for key in older}
+            sink.database.cursors[delivery.journal.journal_id] = older[-1][1]
+            sink.write_error = SinkReplaced("an older copy")
+            delivery.journal.append([make_trade(10)])
+            await delivery.clock.sleep(0.1)
+            assert runner.state == "unavailable"
+            assert runner.reason == "an older copy"
+            sink.write_error = None
+            await delivery.clock.sleep(60)
+            assert runner.state == "running"
+            behind.release()
+            await runner.stop(1.0)
+            await keeper.stop(1.0)
+        assert [trade.last_id for trade in sink.database.trades()] == list(range(11))
+        assert sink.opens > 1
 
     run_virtual(main)
 

@@ -19,6 +19,7 @@ from tapeline import BaseDataCollector, CollectorManager, ExchangeCollectorConfi
 from tapeline import model as vocabulary
 from tapeline.integrity import continuity, missing
 from tapeline.journal import losses
+from tapeline.plugins.names import PROMISED_NAMES
 from tapeline.transport import endings
 
 Sections = Callable[[str, int], dict[str, str]]
@@ -55,6 +56,9 @@ def test_every_new_path_of_the_migration_table_exists(
     for _, path in rows(sections("library.md", 2)["Coming from older module paths"]):
         module, _, name = path.strip("`").rpartition(".")
         if module == "tapeline":
+            if name in PROMISED_NAMES:
+                # Another distribution has it; its own tests import it.
+                continue
             assert name in tapeline.__all__
             assert hasattr(importlib.import_module(module), name)
 

@@ -147,7 +147,7 @@ def mix_of(seed: int) -> Mix:
     while len(faults) + len(incidents) < 3:
         faults.append(chance.choice(venue))
     rate_hz = chance.choice((0.5, 1.0, 2.0, 4.0))
-    if seed % 50 in (7, 32):
+    if seed % 100 in (7, 32):
         # The venue is away for two hours; its market goes on.
         at_s = chance.uniform(5, 60)
         incidents.append(Incident("outage", at_s, 2 * HOUR_S))

@@ -58,6 +58,10 @@ class Venue:
     market: str = "spot"
     options: Mapping[str, Any] = attrs.field(factory=dict)
 
+    def spelled(self, symbol: str) -> str:
+        """*symbol*, as fault scripts name it."""
+        return symbol if self.name == "okx" else symbol.replace("-", "")
+
     def refusing(self, **fault: Any) -> Fault:
         """REST answers requests for history as *fault* says."""
         return Fault(kind="rest-status", path=self.history, **fault)

@@ -146,7 +146,9 @@ def test_a_symbol_delisted_over_a_restart_is_not_forgotten(tell: Tell) -> None:
 
 @pytest.mark.parametrize("venue", ["binance"], indirect=True)
 def test_a_new_spelling_of_a_symbol_is_followed(tell: Tell) -> None:
-    rename = Fault(kind="rename", symbol="ETH-USDT", to="ETH2USDT", at_s=30.0)
+    rename = Fault(
+        kind="rename", market="spot", symbol="ETH-USDT", to="ETH2USDT", at_s=30.0
+    )
 
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         changes = watch(manager)
@@ -168,7 +170,9 @@ def test_a_new_spelling_of_a_symbol_is_followed(tell: Tell) -> None:
 
 @pytest.mark.parametrize("venue", ["okx"], indirect=True)
 def test_a_symbol_that_became_another_is_halted_with_a_sentence(tell: Tell) -> None:
-    rename = Fault(kind="rename", symbol="ETH-USDT", to="ETHX-USDT", at_s=30.0)
+    rename = Fault(
+        kind="rename", market="spot", symbol="ETH-USDT", to="ETHX-USDT", at_s=30.0
+    )
 
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         changes = watch(manager)
@@ -181,6 +185,7 @@ def test_a_symbol_that_became_another_is_halted_with_a_sentence(tell: Tell) -> N
 
     told = tell(act, faults=[rename], rate_hz=3.0)
 
+    # The fills of the new name are nobody's; those before are all accounted for.
     assert told.accounts.ok, told.accounts.as_dict()
 
 

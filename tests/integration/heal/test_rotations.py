@@ -155,7 +155,7 @@ def test_a_replacement_that_lacks_a_stream_never_takes_over(
     muted = Fault(
         kind="ack-and-mute",
         channel=venue.trades,
-        symbol="ETH-USDT" if venue.name == "okx" else "ETHUSDT",
+        symbol=venue.spelled("ETH-USDT"),
         at_s=10.0,
         for_s=30.0,
     )

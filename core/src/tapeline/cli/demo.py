@@ -233,6 +233,7 @@ def _summary(
     violations = sum(venue.simulator.police.total for venue in venues)
     streams = engine.get("streams", {}).values()
     emitted = accounts.total("emitted")
+    gaps = _gap_counts(accounts)
     return {
         "seed": seed,
         "database": database,
@@ -253,13 +254,14 @@ def _summary(
         },
         "tickers_stored": accounts.counts.get("tickers", 0),
         "books_stored": accounts.counts.get("order_books", 0),
-        "gaps": _gap_counts(accounts),
+        "gaps": gaps,
         "reconnects": sum(
             feed["reconnects"] for feed in engine.get("feeds", {}).values()
         ),
         "limit_violations": violations,
         "ok": accounts.ok
         and violations == 0
+        and gaps["open"] == 0
         and emitted > 0
         and candles.matched == candles.compared
         and bool(accounts.streams),

@@ -1,4 +1,4 @@
-"""The live view: rates, lag and state per subscription; plain lines elsewhere."""
+"""The live view: streams, and gaps as they open and close; plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -6,18 +6,22 @@ from collections.abc import Sequence
 
 import anyio
 import attrs
-from rich.console import Console
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 
 from tapeline.cli.output import say
 from tapeline.collectors import CollectorManager
 from tapeline.delivery import SinkRunner
-from tapeline.model import DataType, Subscription
-from tapeline.runtime import Engine
+from tapeline.model import CLOSED, UNRECOVERABLE, DataType, Subscription
+from tapeline.runtime import Engine, GapBoard, GapNews
 
 _REFRESH_S = 0.5
 _LINE_S = 2.0
+_GAPS_SHOWN = 8
+_LINES_OF_GAPS = 4
+_JUST_NOW_S = 1.5
+_GAP_COLUMNS = {"gap": 36, "cause": 10, "size": 8, "state": 19, "for": 7}
 
 
 @attrs.frozen
@@ -61,6 +65,9 @@ class LiveView:
         self._quiet = quiet
         self._console = console or Console()
         self._seen: dict[Subscription, int] = {}
+        engine = manager.engine
+        self._gaps = None if engine is None else engine.watch_gaps()
+        self._gaps_seen = 0
 
     async def run(self) -> None:
         """Show until cancelled."""
@@ -104,7 +111,8 @@ class LiveView:
         with Live(console=self._console, refresh_per_second=4, transient=True) as live:
             while True:
                 await anyio.sleep(_REFRESH_S)
-                live.update(self._table(self.rows(_REFRESH_S)))
+                streams = self._table(self.rows(_REFRESH_S))
+                live.update(Group(streams, gap_table(self._gaps)))
 
     async def _run_lines(self) -> None:
         while True:
@@ -114,11 +122,27 @@ class LiveView:
             live = sum(row.state in ("live", "quiet") for row in rows)
             lags = [row.lag_ms for row in rows if row.lag_ms is not None]
             lag = f"{max(lags):.0f} ms" if lags else "unknown"
+            for line in self._gap_lines():
+                say(line)
             say(
                 f"{', '.join(self._venues)}: {live} of {len(rows)} streams live, "
-                f"{rate:.0f} events/s, worst lag {lag}, "
-                f"{sum(row.open_gaps for row in rows)} gaps open"
+                f"{rate:.0f} events/s, worst lag {lag}, {gap_counts(self._gaps)}"
             )
+
+    def _gap_lines(self) -> list[str]:
+        """The open gaps, and those that have ended since the last call, newest last."""
+        board = self._gaps
+        if board is None:
+            return []
+        ended = board.closed + board.unrecoverable
+        news, self._gaps_seen = ended - self._gaps_seen, ended
+        shown = list(board.ended[: min(news, _LINES_OF_GAPS)])[::-1]
+        shown += board.open[:_LINES_OF_GAPS]
+        lines = [f"  gap {_told(one)}" for one in shown]
+        if news > _LINES_OF_GAPS:
+            more = news - _LINES_OF_GAPS
+            lines.insert(0, f"  {more} more gaps closed or given up")
+        return lines
 
     def _table(self, rows: Sequence[StreamRow]) -> Table:
         table = Table(title=f"tapeline: {', '.join(self._venues)} (Ctrl-C to stop)")
@@ -152,3 +176,49 @@ def _states(engine: Engine) -> dict[Subscription, str]:
         for stream in engine.link_status(name).subscriptions:
             states[stream.subscription] = stream.state.value
     return states
+
+
+def gap_counts(board: GapBoard | None) -> str:
+    """How many gaps are open, and what became of the others."""
+    if board is None:
+        return "no gaps"
+    return (
+        f"gaps: {len(board.open)} open, {board.opened} opened, {board.closed} closed, "
+        f"{board.unrecoverable} given up"
+    )
+
+
+def gap_table(board: GapBoard | None) -> Table:
+    """The open gaps, then the newest that were closed or given up."""
+    table = Table(title=gap_counts(board), title_justify="left")
+    for name, width in _GAP_COLUMNS.items():
+        justify: JustifyMethod = "right" if name in ("size", "for") else "left"
+        table.add_column(name, justify=justify, min_width=width)
+    if board is None:
+        return table
+    found = [*board.open[:_GAPS_SHOWN], *board.ended]
+    for news in found[:_GAPS_SHOWN]:
+        ended = news.gap.state in (CLOSED, UNRECOVERABLE)
+        fresh = ended and news.age_s < _JUST_NOW_S
+        table.add_row(
+            str(news.gap.stream),
+            news.gap.cause,
+            news.size,
+            _state(news),
+            f"{news.age_s:.1f} s",
+            style="bold green" if fresh else "dim" if ended else "bold yellow",
+        )
+    # Always as high, so that what stands below does not jump.
+    for _ in range(_GAPS_SHOWN - len(found)):
+        table.add_row("", "", "", "", "")
+    return table
+
+
+def _state(news: GapNews) -> str:
+    after = f" after {news.lasted_s:.1f} s" if news.lasted_s else ""
+    return f"{news.gap.state}{after}"
+
+
+def _told(news: GapNews) -> str:
+    gap = news.gap
+    return f"{_state(news)}: {gap.stream}, {news.size}, cause {gap.cause}"

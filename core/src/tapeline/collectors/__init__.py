@@ -3,6 +3,7 @@
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig, ExchangeCollectorConfig
 from tapeline.collectors.consolidation import Consolidation
+from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.factory import ExchangeFactory, create_collector
 from tapeline.collectors.manager import CollectorManager
@@ -15,6 +16,7 @@ from tapeline.collectors.registry import (
 from tapeline.collectors.validation import validate_ohlcv_data
 
 __all__ = [
+    "DEFAULT_HEALTH_CHECK_INTERVAL",
     "BaseDataCollector",
     "CollectorConfig",
     "CollectorManager",

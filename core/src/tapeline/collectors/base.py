@@ -11,6 +11,7 @@ from typing import Any
 import anyio
 
 from tapeline.collectors.callbacks import Callback, CallbackErrors
+from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.life import CollectorLife
 from tapeline.collectors.validation import validate_ohlcv_data
 from tapeline.delivery import callback_name, is_async
@@ -46,7 +47,7 @@ class BaseDataCollector(CollectorLife):
         data_types: list[DataType] | None = None,
         component_name: str | None = None,
         auto_restart: bool = True,
-        health_check_interval: float = 30.0,
+        health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL,
         logger: logging.Logger | None = None,
         log_errors_only: bool = False,
     ) -> None:

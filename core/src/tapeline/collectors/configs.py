@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import attrs
 
+from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.model import DataType
 
 
@@ -19,7 +20,7 @@ class CollectorConfig:
     symbols: list[str]
     data_types: list[str]
     auto_restart: bool = True
-    health_check_interval: float = 30.0
+    health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL
     enabled: bool = True
 
 
@@ -38,7 +39,7 @@ class ExchangeCollectorConfig:
     symbol: str | Sequence[str]
     data_types: Sequence[DataType | str]
     auto_restart: bool = True
-    health_check_interval: float = 30.0
+    health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL
     store_raw_data: bool | Literal["files"] = False
     custom_params: Mapping[str, Any] | None = None
 

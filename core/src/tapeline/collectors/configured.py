@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.manager import CollectorManager
 from tapeline.config import CollectorSection, SinkSection, TapelineConfig
-from tapeline.logs import get_logger
+from tapeline.logs import add_log_file
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, SinkSettings
 
@@ -27,7 +28,7 @@ def build_manager(
     runtime = config.runtime
     manager = CollectorManager(
         "tapeline",
-        logger=get_logger("tapeline.manager"),
+        logger=logging.getLogger("tapeline.manager"),
         sinks=[
             configured_sink(name, section, registry)
             for name, section in config.sinks.items()
@@ -108,7 +109,7 @@ def _collector(
             "redundancy": section.redundancy,
             "audit": section.audit,
         },
-        logger=get_logger(f"tapeline.collector.{name}"),
+        logger=add_log_file(f"tapeline.collector.{name}"),
         adapter=registry.exchange(section.exchange),
         config=section.options,
     )

@@ -11,6 +11,7 @@ import attrs
 
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.callbacks import Callback
+from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.options import split_custom_params
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
@@ -18,6 +19,7 @@ from tapeline.config import AUDIT_TIMEFRAME
 from tapeline.delivery import LiveConsumer, is_async
 from tapeline.errors import ConfigError, TapelineError
 from tapeline.hookspecs import ExchangeAdapter
+from tapeline.logs import PartLogger
 from tapeline.model import (
     ALL_SYMBOLS,
     FROM_VENUE,
@@ -62,7 +64,7 @@ class ExchangeCollector(BaseDataCollector):
         data_types: Sequence[DataType | str] | None = None,
         component_name: str | None = None,
         auto_restart: bool = True,
-        health_check_interval: float = 30.0,
+        health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL,
         store_raw_data: bool | Literal["files"] = False,
         custom_params: Mapping[str, Any] | None = None,
         logger: logging.Logger | None = None,
@@ -190,6 +192,7 @@ class ExchangeCollector(BaseDataCollector):
             raw_files=self.store_raw_data == "files",
             redundancy=self.redundancy,
             restart_limit=self.max_restarts if self.auto_restart else 0,
+            logs=self._logger_of,
         )
 
     def collects_trades_of(self, exchange: str, market: str, symbol: str) -> bool:
@@ -343,6 +346,11 @@ class ExchangeCollector(BaseDataCollector):
         """Others' symbols are not even offered; a balance's symbol is its asset."""
         if self._consumer is not None and DataType.BALANCE not in self.data_types:
             self._consumer.symbols = frozenset(self.symbols)
+
+    def _logger_of(self, part: str) -> logging.Logger:
+        """What the runtime logs about this collector; silent without a logger."""
+        name = f"{getattr(self.logger, 'name', self.component_name)}.{part}"
+        return PartLogger(name, self.logger, self.log_errors_only)
 
     def _keeping_raw(self, config: Any) -> Any:
         """*config* with the adapter told to keep what is to be stored."""

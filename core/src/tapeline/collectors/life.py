@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 
+from tapeline.collectors.defaults import health_check_interval_s
 from tapeline.config import Defaults
 from tapeline.errors import DataValidationError, RecoveryAction, TapelineError
 from tapeline.logs import ConditionalLogger
@@ -43,7 +44,6 @@ class CollectorLife(abc.ABC):
     ) -> None:
         self.component_name = component_name
         self.auto_restart = auto_restart
-        self.health_check_interval = health_check_interval
         self.logger = logger
         self.log_errors_only = log_errors_only
         self.symbols: list[str] = []
@@ -53,6 +53,9 @@ class CollectorLife(abc.ABC):
         self._observer: Callable[[StatusChange], None] | None = None
         self._log = ConditionalLogger(logger, log_errors_only)
         self._defaults = Defaults.from_environ()
+        self.health_check_interval = health_check_interval_s(
+            health_check_interval, self._defaults
+        )
         self._seams = current_seams()
         self._backoff = self._new_backoff()
         self._budget = RestartBudget()

@@ -16,11 +16,13 @@ from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.consolidation import Consolidation
 from tapeline.collectors.control import ManagerControl
+from tapeline.collectors.defaults import health_check_interval_s
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.notices import Notices
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.services import Services
 from tapeline.collectors.sinks import SinkLike, resolve_sink
+from tapeline.config import Defaults
 from tapeline.errors import UsageError
 from tapeline.hookspecs import ServiceAdapter
 from tapeline.logs import ConditionalLogger
@@ -90,7 +92,11 @@ class CollectorManager:
         self._log = ConditionalLogger(logger, log_errors_only)
         self._seams = current_seams()
         self._sinks = [resolve_sink(sink, number) for number, sink in enumerate(sinks)]
-        self._settings = settings
+        self._defaults = Defaults.from_environ()
+        self._settings = settings or EngineSettings(
+            reconnect_delay_s=self._defaults.reconnect_delay_s,
+            max_silence_s=self._defaults.max_silence_duration_s,
+        )
         self._embedded = embedded
         self._members: dict[str, _Member] = {}
         self._engine: Engine | None = None
@@ -231,7 +237,9 @@ class CollectorManager:
             name = config.name
             collector.data_types = [_data_type(name) for name in config.data_types]
             collector.auto_restart = config.auto_restart
-            collector.health_check_interval = config.health_check_interval
+            collector.health_check_interval = health_check_interval_s(
+                config.health_check_interval, self._defaults
+            )
             enabled = config.enabled
         else:
             name = self._unique(collector.component_name)

@@ -35,8 +35,7 @@ def validate_ohlcv_data(
     count = _count(data.get("trades_count"), found)
     if timeframe not in TIMEFRAMES:
         found.append(str(UnknownTimeframe(timeframe, tuple(TIMEFRAMES))))
-    if len(numbers) == 5:
-        _check_order(numbers, found)
+    _check_order(numbers, found)
     if found or moment is None:
         raise DataValidationError(
             f"expected a true {timeframe} bar of {symbol}, found: {'; '.join(found)}",
@@ -110,11 +109,14 @@ def _count(value: object, found: list[str]) -> int | None:
 
 
 def _check_order(numbers: Mapping[str, Decimal], found: list[str]) -> None:
-    high, low = numbers["high"], numbers["low"]
-    if high < low:
+    high, low = numbers.get("high"), numbers.get("low")
+    if high is not None and low is not None and high < low:
         found.append(f"high {high} is below low {low}")
     for key in ("open", "close"):
-        if numbers[key] > high:
-            found.append(f"{key} {numbers[key]} is above high {high}")
-        if numbers[key] < low:
-            found.append(f"{key} {numbers[key]} is below low {low}")
+        price = numbers.get(key)
+        if price is None:
+            continue
+        if high is not None and price > high:
+            found.append(f"{key} {price} is above high {high}")
+        if low is not None and price < low:
+            found.append(f"{key} {price} is below low {low}")

@@ -27,7 +27,7 @@ class Gap:
         cause: ``id-hole``, ``id-reset``, ``disconnect``, ``downtime``, ``stall``,
             ``rotation``, ``shed``, ``quarantine``, ``quota``, ``damage``,
             ``restored``, ``late-sink``, ``replay``, ``never-issued``,
-            ``beyond-reach``, ``sequence``.
+            ``beyond-reach``, ``sequence``, ``delisted``.
         state: ``open``, ``backfilling``, ``closed`` or ``unrecoverable``.
         recovered_count: ids found again so far.
         for_sink: name of the only sink it is about; empty for all.

@@ -6,6 +6,7 @@ from tapeline.runtime.audit_check import CandleAccounts, compare_with_venue
 from tapeline.runtime.engine import Engine
 from tapeline.runtime.executor import ThreadExecutor, ThreadWorker
 from tapeline.runtime.feed import Feed, wanted_streams
+from tapeline.runtime.gap_board import GapBoard, GapNews
 from tapeline.runtime.instruments import fetch_instruments
 from tapeline.runtime.journal_check import (
     JournalAccount,
@@ -48,6 +49,8 @@ __all__ = [
     "EngineSettings",
     "Feed",
     "FeedSettings",
+    "GapBoard",
+    "GapNews",
     "JournalAccount",
     "Output",
     "Pipeline",

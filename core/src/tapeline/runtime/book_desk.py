@@ -195,7 +195,6 @@ class BookDesk:
             return
         if any(standby.valid for standby in state.standbys.values()):
             # It has everything, and will have come as far in a moment.
-            book.invalidate(cause)
             return
         self._ledger.lost(state.subscription, cause, at_ns)
         book.invalidate(cause)
@@ -226,10 +225,15 @@ class BookDesk:
     def _graft(self, state: StreamState, book: LocalBook) -> bool:
         """Go on with another connection's changes, where they follow the book.
 
-        It is what a snapshot from elsewhere would be to them.
+        To them it is what a snapshot from elsewhere would be: what is older than it
+        has no effect, and a hole breaks it. So one that is behind just catches up.
         """
-        for connection in sorted(state.sources):
-            deltas = book.take_followers(state.standbys.get(connection))
+        standbys = state.standbys
+        for connection in sorted(
+            state.sources,
+            key=lambda one: (one not in standbys or not standbys[one].valid, one),
+        ):
+            deltas = book.take_followers(standbys.get(connection))
             if deltas is None:
                 continue
             state.standbys.pop(connection, None)

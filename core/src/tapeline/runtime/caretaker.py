@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -60,7 +59,7 @@ class Caretaker:
             healer=healer,
             clock=seams.clock,
             rng=seams.random,
-            logger=logging.getLogger(f"tapeline.backfill.{name}"),
+            logger=feed.settings.logger("backfill"),
         )
         self.watcher = Watcher(
             feed.settings.adapter,
@@ -71,7 +70,7 @@ class Caretaker:
             refresh=self._refresh_soon,
             quiet=quiet,
             settings=WatchSettings(ceiling_s=max_silence_s),
-            logger=logging.getLogger(f"tapeline.watch.{name}"),
+            logger=feed.settings.logger("watch"),
         )
         self.parts = {
             part: Supervised(f"{part} of {name}")
@@ -81,7 +80,7 @@ class Caretaker:
         self._refresh = anyio.Event()
         self._seams = seams
         self._on_change = on_change
-        self._logger = logging.getLogger(f"tapeline.care.{name}")
+        self._logger = feed.settings.logger("care")
         self._scope = anyio.CancelScope()
         self._fetcher: CandleFetcher | None = None
 
@@ -167,6 +166,9 @@ class Caretaker:
     async def _supervise(self, name: str, body: Callable[[], Awaitable[None]]) -> None:
         backoff = Backoff(self._seams.random)
         supervisor = Supervisor(
-            self._seams.clock, lambda _: backoff.next_delay_s(), self._on_change
+            self._seams.clock,
+            lambda _: backoff.next_delay_s(),
+            self._on_change,
+            self._logger,
         )
         await supervisor.run(self.parts[name], body)

@@ -41,6 +41,7 @@ from tapeline.runtime.caretaker import Caretaker
 from tapeline.runtime.checkpoints import keep_checkpoints, load_state, save_state
 from tapeline.runtime.consolidating import Consolidations
 from tapeline.runtime.feed import Feed
+from tapeline.runtime.gap_board import GapBoard
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.health import judge
 from tapeline.runtime.leftovers import Leftovers
@@ -144,6 +145,7 @@ class Engine:
         self._unsaved = True
         self._news_ns = seams.clock.monotonic_ns()
         self._gap_id = 0
+        self._gap_board: GapBoard | None = None
 
     # -- building ---------------------------------------------------------------
 
@@ -196,7 +198,7 @@ class Engine:
                 redundancy=settings.redundancy,
             ),
             name=settings.name,
-            logger=logging.getLogger(f"tapeline.link.{settings.name}"),
+            logger=settings.logger("link"),
             numbers=self._connections,
         )
 
@@ -326,6 +328,12 @@ class Engine:
     def remove_consumer(self, consumer: LiveConsumer) -> None:
         """Stop giving events to *consumer*."""
         self.live.remove(consumer)
+
+    def watch_gaps(self) -> GapBoard:
+        """The gaps that open and close from the first call on."""
+        if self._gap_board is None:
+            self._gap_board = GapBoard(self.seams.clock)
+        return self._gap_board
 
     def publish(self, records: Sequence[Record]) -> None:
         """Take records that a collector of the user's own made."""
@@ -469,7 +477,10 @@ class Engine:
         part = self.parts[name]
         backoff = Backoff(self.seams.random)
         supervisor = Supervisor(
-            self.seams.clock, lambda _: backoff.next_delay_s(), self._changed
+            self.seams.clock,
+            lambda _: backoff.next_delay_s(),
+            self._changed,
+            feed.settings.logger("supervisor"),
         )
         with anyio.CancelScope() as scope:
             self._scopes[name] = scope
@@ -572,6 +583,8 @@ class Engine:
             # ``step`` sees to it that little is taken while the journal is full.
             journal.append(out.journal, urgent=True)
             self._unsaved = True
+            if self._gap_board is not None:
+                self._gap_board.take(out.journal)
         if out.live:
             self.live.publish(out.live)
         for subscription in out.broken_books:
@@ -664,10 +677,10 @@ class Engine:
             return caretaker.status()
         return self.feeds[name].link.status()
 
-    def suspect_s(self, name: str, subscription: Subscription) -> float:
-        """Seconds for which a silent stream of feed *name* could not be judged."""
+    def is_given_up(self, name: str, subscription: Subscription) -> bool:
+        """Whether a silent stream of feed *name* could not be judged for too long."""
         caretaker = self._caretakers.get(name)
-        return 0.0 if caretaker is None else caretaker.watcher.suspect_s(subscription)
+        return caretaker is not None and caretaker.watcher.is_given_up(subscription)
 
     def health(self) -> Health:
         """Whether what is wanted is being delivered, as of now."""

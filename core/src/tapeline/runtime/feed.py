@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
@@ -30,8 +29,6 @@ DELISTED = "delisted"
 Register = Callable[[Subscription, Channel], object]
 
 _INSTRUMENTS_DEADLINE_S = 10.0
-
-logger = logging.getLogger("tapeline.feed")
 
 
 def wanted_streams(
@@ -101,6 +98,7 @@ class Feed:
         seams: Seams,
     ) -> None:
         self.settings = settings
+        self._logger = settings.logger("feed")
         self.link = link
         self.symbols = list(dict.fromkeys(settings.symbols))
         self.unknown_symbols: dict[str, str] = {}
@@ -181,7 +179,7 @@ class Feed:
                 self.failures += 1
                 self.last_error = str(error)
                 if self.failures & (self.failures - 1) == 0:
-                    logger.warning(
+                    self._logger.warning(
                         "collector %s: no instruments yet, %d tries: %s",
                         self.settings.name,
                         self.failures,
@@ -236,7 +234,7 @@ class Feed:
             if now and now != spelling:
                 self._spellings[symbol] = now
                 reason = f"{symbol} is spelled {now} now, no longer {spelling}"
-                logger.warning("collector %s: %s", self.settings.name, reason)
+                self._logger.warning("collector %s: %s", self.settings.name, reason)
                 # A new session asks for all of its streams as they are spelled now.
                 streams = [one for one in self.wanted if one.symbol == symbol]
                 self.link.replace_sockets(streams, reason)
@@ -266,7 +264,7 @@ class Feed:
                 exchange = self.settings.adapter.name
                 error = UnknownSymbol(exchange, market, symbol, listed)
                 self.unknown_symbols[symbol] = str(error)
-                logger.error("collector %s: %s", self.settings.name, error)
+                self._logger.error("collector %s: %s", self.settings.name, error)
         self.wanted = wanted_streams(self.settings, self._spellings)
         was_halted = self.halted
         self.halted = {
@@ -297,7 +295,7 @@ class Feed:
             ):
                 continue
             gone = self.delisted.get(symbol)
-            logger.warning(
+            self._logger.warning(
                 "collector %s: %s",
                 self.settings.name,
                 gone or f"{symbol} is listed again",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ALIVE_WITHIN_S = 15.0
 """The loop is taken for stuck when it has not turned for so long."""
-UNKNOWN_AFTER_S = 30.0
-"""A silent stream counts as not delivered when nobody answers for so long."""
+OPEN_GAP_AFTER_S = 60.0
+"""A gap that is open for so long is told of."""
 LAGGING_AFTER_S = 60.0
 """A sink that is so far behind is told of."""
 
@@ -51,6 +51,7 @@ def judge(engine: Engine) -> Health:
     for runner in engine.runners.values():
         _judge_sink(runner, issues, warnings)
     _judge_journal(engine, issues)
+    warnings += _gap_warnings(engine)
     if not issues:
         level = HealthLevel.DEGRADED if warnings else HealthLevel.HEALTHY
         return Health(level, True, alive, (), tuple(warnings))
@@ -96,7 +97,7 @@ def _is_delivered(
     if state in _FLOWS or state is State.HALTED:
         return True
     if state is State.SUSPECT:
-        return engine.suspect_s(name, stream.subscription) < UNKNOWN_AFTER_S
+        return not engine.is_given_up(name, stream.subscription)
     if state is State.ACKED:
         # Nothing can tell whether there should have been data by now.
         adapter, config = feed.settings.adapter, feed.settings.config
@@ -119,6 +120,20 @@ def _book_issues(engine: Engine) -> list[str]:
         if book["carried"] and not book["valid"]
     ]
     return list(_shortened(iter(broken)))
+
+
+def _gap_warnings(engine: Engine) -> Iterator[str]:
+    now_ns = engine.seams.clock.wall_ns()
+    late = [
+        gap
+        for gap in engine.ledger.open_gaps()
+        if now_ns - gap.detected_ns > OPEN_GAP_AFTER_S * 1e9
+    ]
+    if late:
+        first = min(late, key=lambda gap: gap.detected_ns)
+        age_s = (now_ns - first.detected_ns) / 1e9
+        what = "1 gap is" if len(late) == 1 else f"{len(late)} gaps are"
+        yield f"{what} open for long, of {first.stream} for {age_s:.0f} s"
 
 
 def _judge_sink(runner: SinkRunner, issues: list[str], warnings: list[str]) -> None:

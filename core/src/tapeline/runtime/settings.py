@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ class FeedSettings:
         raw_files: record all frames and REST answers to files in the data folder.
         restart_limit: restarts an hour after faults that are not the transport's.
         redundancy: sockets that carry the same streams: 1 or 2.
+        logs: makes the logger of one part (``link``, ``feed``, ``watch``, …); None
+            for loggers below ``tapeline``.
     """
 
     name: str
@@ -42,6 +45,13 @@ class FeedSettings:
     raw_files: bool = False
     restart_limit: int = 5
     redundancy: int = 1
+    logs: Callable[[str], logging.Logger] | None = None
+
+    def logger(self, part: str) -> logging.Logger:
+        """Where *part* of this collector logs."""
+        if self.logs is not None:
+            return self.logs(part)
+        return logging.getLogger(f"tapeline.{part}.{self.name}")
 
 
 @attrs.frozen

@@ -55,6 +55,7 @@ class Supervisor:
     Args:
         delay: seconds to wait before the n-th restart in a row.
         on_change: told of every transition.
+        log: where failures go.
     """
 
     def __init__(
@@ -62,8 +63,10 @@ class Supervisor:
         clock: Clock,
         delay: Callable[[int], float],
         on_change: Callable[[StatusChange], None],
+        log: logging.Logger = logger,
     ) -> None:
         self._clock = clock
+        self._log = log
         self._delay = delay
         self._on_change = on_change
 
@@ -86,7 +89,7 @@ class Supervisor:
                     isinstance(error, TapelineError)
                     and error.recovery is RecoveryAction.STOP
                 )
-                logger.error("%s: %s", part.name, reason, exc_info=not final)
+                self._log.error("%s: %s", part.name, reason, exc_info=not final)
                 now_ns = self._clock.monotonic_ns()
                 if final or not part.budget.spend(now_ns, part.limit):
                     self._change(part, "failed", reason)

@@ -18,6 +18,7 @@ class WatchSettings:
         probe_s: bound of one probe, with the retries of the client.
         confirm_s: how young the venue's newest may be and still be on its way.
         again_s: first pause after a probe that gave no answer, or found quiet.
+        unanswered_s: longest pause after a probe that gave no answer.
         slowest_s: longest pause between two probes, or two actions, of one stream.
         twice_s: a stream that stalls again within it loses its socket.
         forget_s: health for so long makes earlier stalls forgotten.
@@ -34,6 +35,7 @@ class WatchSettings:
     probe_s: float = 3.0
     confirm_s: float = 1.0
     again_s: float = 5.0
+    unanswered_s: float = 30.0
     slowest_s: float = 300.0
     twice_s: float = 60.0
     forget_s: float = 60.0

@@ -69,6 +69,7 @@ class _Stream:
         act_at_ns: nothing is done about a stall before.
         askable: whether a probe can tell anything; without one, silence says nothing.
         suspect_ns: when it became suspect last.
+        limit_s: the silence that made it so.
         least_s: silence that is usual in this stream, whatever its rate seems to be.
     """
 
@@ -87,6 +88,7 @@ class _Stream:
     act_at_ns: int = 0
     askable: bool = True
     suspect_ns: int = 0
+    limit_s: float = 0.0
     least_s: float = 0.0
 
 
@@ -131,18 +133,24 @@ class Watcher:
         self._spared_until_ns: dict[int, int] = {}
         self._nap_s = self._settings.look_s
         self._due_ns = 0
+        self._answers = True
 
     def verdict(self, subscription: Subscription) -> State | None:
         """What was found of a stream; None when the link's state stands."""
         stream = self._streams.get(subscription)
         return None if stream is None else stream.verdict
 
-    def suspect_s(self, subscription: Subscription) -> float:
-        """Seconds for which a silent stream could not be judged; else 0."""
+    def is_given_up(self, subscription: Subscription) -> bool:
+        """Whether a silent stream could not be judged for as long as is fair.
+
+        That is time for one answer, or once more the silence that made it suspect:
+        a lively stream that nobody can tell about is soon taken for lost.
+        """
         stream = self._streams.get(subscription)
         if stream is None or stream.verdict is not State.SUSPECT:
-            return 0.0
-        return (self._clock.monotonic_ns() - stream.suspect_ns) / 1e9
+            return False
+        suspect_s = (self._clock.monotonic_ns() - stream.suspect_ns) / 1e9
+        return suspect_s >= max(self._settings.probe_s, stream.limit_s)
 
     async def run(self) -> None:
         """Look, and ask about what is silent, until cancelled."""
@@ -228,6 +236,7 @@ class Watcher:
         if stream.verdict is None:
             stream.verdict = State.SUSPECT
             stream.suspect_ns = now_ns
+            stream.limit_s = limit_s
         if now_ns < stream.ask_at_ns:
             self._due_ns = min(self._due_ns, stream.ask_at_ns)
             return None
@@ -283,6 +292,7 @@ class Watcher:
         except (RequestFailed, DataValidationError) as error:
             self._unanswered(subscription, stream, error)
             return
+        self._answered()
         if not self._has_newer(subscription, stream, newest_id, newest_ns):
             if self._still_silent(subscription, stream, events):
                 self._found_quiet(subscription, stream)
@@ -357,11 +367,22 @@ class Watcher:
         self, subscription: Subscription, stream: _Stream, error: Exception
     ) -> None:
         self.statistics.unanswered += 1
-        self._pause(stream)
+        self._answers = False
+        self._pause(stream, self._settings.unanswered_s)
         if isinstance(error, RequestRefused) and error.kind is OutcomeKind.FATAL:
             # It may not know the instrument any more.
             self._refresh()
             self._judge_instrument(subscription, stream)
+
+    def _answered(self) -> None:
+        """The venue answers again: ask about whatever could not be judged."""
+        if self._answers:
+            return
+        self._answers = True
+        for stream in self._streams.values():
+            if stream.verdict is State.SUSPECT:
+                stream.ask_at_ns = 0
+                stream.pause_s = self._settings.again_s
 
     def _found_quiet(self, subscription: Subscription, stream: _Stream) -> None:
         self.statistics.quiet += 1
@@ -391,10 +412,11 @@ class Watcher:
                 self._logger.warning("%s is not traded any more", subscription)
             stream.verdict = State.HALTED
 
-    def _pause(self, stream: _Stream) -> None:
+    def _pause(self, stream: _Stream, longest_s: float | None = None) -> None:
         now_ns = self._clock.monotonic_ns()
-        stream.ask_at_ns = now_ns + int(stream.pause_s * 1e9)
-        stream.pause_s = min(2 * stream.pause_s, self._settings.slowest_s)
+        longest_s = self._settings.slowest_s if longest_s is None else longest_s
+        stream.ask_at_ns = now_ns + int(min(stream.pause_s, longest_s) * 1e9)
+        stream.pause_s = min(2 * stream.pause_s, longest_s)
 
     def _found_stalled(self, subscription: Subscription, stream: _Stream) -> None:
         settings = self._settings

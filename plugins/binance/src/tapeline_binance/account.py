@@ -196,6 +196,7 @@ class AccountSession(SessionBase):
                     updated_ns,
                     response.received_ns,
                     snapshot=True,
+                    raw=self._kept(row),
                 )
             )
         return items
@@ -274,7 +275,18 @@ class AccountSession(SessionBase):
             self._updated_ns[held.a] = updated_ns
             items.append(
                 Balance(
-                    stream, held.a, free + locked, free, locked, updated_ns, received_ns
+                    stream,
+                    held.a,
+                    free + locked,
+                    free,
+                    locked,
+                    updated_ns,
+                    received_ns,
+                    raw=self._kept(row),
                 )
             )
         return items
+
+    def _kept(self, row: msgspec.Raw) -> object:
+        """Binance's own object, when it is wanted."""
+        return decode_any(row) if self._config.keep_raw else None

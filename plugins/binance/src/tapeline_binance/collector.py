@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tapeline import DataType, ExchangeCollector
+from tapeline.collectors import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline_binance.adapter import BinanceAdapter
 
 
@@ -27,7 +28,7 @@ class BinanceCollector(ExchangeCollector):
         symbol: str | Sequence[str],
         data_types: Sequence[DataType | str] | None = None,
         auto_restart: bool = True,
-        health_check_interval: float = 30.0,
+        health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL,
         store_raw_data: bool | Literal["files"] = False,
         custom_params: Mapping[str, Any] | None = None,
         logger: logging.Logger | None = None,
@@ -54,7 +55,7 @@ def create_binance_collector(
     symbol: str | Sequence[str],
     data_types: Sequence[DataType | str] | None = None,
     auto_restart: bool = True,
-    health_check_interval: float = 30.0,
+    health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL,
     store_raw_data: bool | Literal["files"] = False,
     custom_params: Mapping[str, Any] | None = None,
     logger: logging.Logger | None = None,
