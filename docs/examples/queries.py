@@ -26,7 +26,9 @@ def main(path: str) -> None:
 
     print(frame.group_by("side").agg(pl.col("size").sum()).sort("side"))
 
-    sides = "SELECT side, sum(price * size) AS quote FROM trades GROUP BY side ORDER BY 1"
+    sides = (
+        "SELECT side, sum(price * size) AS quote FROM trades GROUP BY side ORDER BY 1"
+    )
     print(duckdb.sql(sides).df())
 
 

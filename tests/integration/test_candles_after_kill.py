@@ -189,6 +189,8 @@ def test_bars_of_killed_minutes_equal_those_of_the_ledger(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    seconds = request.config.getoption("--run-seconds") + 65
+    seconds = request.config.getoption("--run-seconds")
+    if seconds <= 60:
+        pytest.skip("whole minutes take longer: --run-seconds 150 or more")
     whole = check_kills(background, free_port, tmp_path, seconds, seed=4)
     assert whole["1m"] >= 2

@@ -23,7 +23,14 @@ CONFIGS = [
     path for path in sorted(EXAMPLES.glob("*.toml")) if path.name != "faults.toml"
 ]
 ENVIRON: Mapping[str, str] = MappingProxyType(
-    {"OKX_API_KEY": "key-1", "OKX_API_SECRET": "secret-1", "OKX_PASSPHRASE": "pass-1"}
+    {
+        "OKX_API_KEY": "key-1",
+        "OKX_API_SECRET": "secret-1",
+        "OKX_PASSPHRASE": "pass-1",
+        "ALERT_URL": "https://alerts.example/hook",
+        "TAPELINE_REDIS_URL": "redis://localhost:6379/0",
+        "TAPELINE_TOKEN": "token-of-the-service",
+    }
 )
 
 
@@ -35,7 +42,7 @@ def test_every_example_configuration_is_accepted(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "readme", ["plugins/okx", "sinks/sqlite", "sinks/callbacks"], ids=str
+    "readme", ["plugins/okx", "sinks/sqlite", "sinks/callbacks", "sinks/redis"], ids=str
 )
 def test_the_configurations_of_the_readmes_are_accepted(readme: str) -> None:
     text = (DOCS.parent / readme / "README.md").read_text(encoding="utf-8")

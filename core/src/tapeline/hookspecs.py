@@ -33,6 +33,7 @@ from tapeline.model import (
     LoggedIn,
     Malformed,
     MarketDataPoint,
+    Missed,
     Outcome,
     Recovery,
     Rejected,
@@ -55,7 +56,14 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 Parsed = Sequence[
-    MarketDataPoint | Acked | Rejected | LoggedIn | Closing | Malformed | Action
+    MarketDataPoint
+    | Acked
+    | Rejected
+    | LoggedIn
+    | Closing
+    | Malformed
+    | Missed
+    | Action
 ]
 """What ``parse`` and ``respond`` give: events, replies, actions, in order."""
 

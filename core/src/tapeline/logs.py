@@ -256,9 +256,7 @@ class PartLogger(logging.Logger):
     def isEnabledFor(self, level: int) -> bool:
         """Whether a line of *level* passes here and at the collector's logger."""
         target = self._target
-        return (
-            target is not None and level >= self.level and target.isEnabledFor(level)
-        )
+        return target is not None and level >= self.level and target.isEnabledFor(level)
 
     def callHandlers(self, record: logging.LogRecord) -> None:
         """Give *record* to the collector's logger."""

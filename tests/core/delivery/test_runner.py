@@ -233,6 +233,27 @@ def test_an_outage_of_hours_ends_by_itself_within_the_longest_pause(
     run_virtual(main)
 
 
+def test_a_sink_whose_network_fails_while_it_opens_is_opened_again(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        sink.open_error = ConnectionResetError("cut")
+        runner = delivery.runner(sink)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            delivery.journal.append([make_trade(1)])
+            await delivery.clock.sleep(30)
+            assert runner.state == "unavailable"
+            sink.open_error = None
+            await delivery.clock.sleep(16)
+            assert len(sink.database.trades()) == 1
+            await runner.stop(1.0)
+
+    run_virtual(main)
+
+
 def test_a_dead_sink_does_not_slow_another(make_delivery: Any, make_trade: Any) -> None:
     async def main() -> None:
         delivery = make_delivery()

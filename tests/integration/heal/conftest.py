@@ -113,6 +113,26 @@ VENUES = {
 }
 
 
+class Undisturbed(InlineExecutor):
+    """Leaves out the files that tell other processes of sinks every few seconds.
+
+    In virtual time nobody looks, and weeks of it would write millions of them.
+    """
+
+    def worker(self, name: str) -> Any:
+        """A worker that does nothing for the desk of the sinks."""
+        return _Idle() if name == "sinks" else super().worker(name)
+
+
+class _Idle:
+    async def run(self, call: Callable[..., Any], *args: Any) -> tuple[()]:
+        """Do nothing."""
+        return ()
+
+    async def aclose(self) -> None:
+        """Nothing to release."""
+
+
 @pytest.fixture(params=["okx", "binance"])
 def venue(request: pytest.FixtureRequest) -> Venue:
     """The venue of a story; parametrize it indirectly to choose others."""
@@ -267,7 +287,7 @@ def tell(tmp_path: Path, venue: Venue) -> Callable[..., Story]:
                     clock,
                     wire(line),
                     line.http,
-                    InlineExecutor(),
+                    Undisturbed(),
                     random.Random(seed),
                 )
                 with use_seams(seams):

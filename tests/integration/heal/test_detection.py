@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,14 +18,21 @@ Tell = Callable[..., Any]
 
 STALL_BOUND_S = 5.0
 HALF_OPEN_BOUND_S = 10.0
-SEEDS = range(6)
-RATES_HZ = (5.0, 20.0, 80.0)
+RATES_HZ = (5.0, 20.0, 60.0)
 """Fills per second of streams that count as liquid."""
 
 
 def percentile(figures: Sequence[float], share: float) -> float:
     """The smallest figure that *share* of all do not exceed."""
     return sorted(figures)[math.ceil(share * len(figures)) - 1]
+
+
+def report(what: str, figures: Sequence[float]) -> None:
+    """For the report of a run that passes, too."""
+    sys.stdout.write(
+        f"{what}: median {percentile(figures, 0.5):.2f} s, p99 "
+        f"{percentile(figures, 0.99):.2f} s of {len(figures)}\n"
+    )
 
 
 async def known_after_s(
@@ -53,13 +61,13 @@ def state_of(manager: CollectorManager, symbol: str) -> str:
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-swap"], indirect=True)
 def test_a_stalled_liquid_stream_is_known_within_five_seconds(
-    tell: Tell, venue: Any
+    tell: Tell, venue: Any, request: pytest.FixtureRequest
 ) -> None:
     figures: list[float] = []
 
-    for seed in SEEDS:
+    for seed in range(request.config.getoption("--detections")):
         rate_hz = RATES_HZ[seed % len(RATES_HZ)]
-        began_s = 20.0 + random.Random(seed).uniform(0.0, 2.0)
+        began_s = 12.0 + random.Random(seed).uniform(0.0, 2.0)
 
         async def act(
             manager: CollectorManager, line: MemoryVenue, began_s: float = began_s
@@ -88,20 +96,21 @@ def test_a_stalled_liquid_stream_is_known_within_five_seconds(
             timeframes=(),
         )
 
+    report(f"{venue.name} {venue.market}, stalled stream", figures)
     assert percentile(figures, 0.99) <= STALL_BOUND_S, figures
 
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-swap"], indirect=True)
 @pytest.mark.parametrize("symbols", [["BTC-USDT", "ETH-USDT"], ["BTC-USDT"]])
 def test_a_half_open_socket_is_known_within_ten_seconds(
-    tell: Tell, symbols: list[str]
+    tell: Tell, symbols: list[str], request: pytest.FixtureRequest
 ) -> None:
     """Known: the dead socket is given up, so that another one is dialed."""
     figures: list[float] = []
 
-    for seed in SEEDS:
+    for seed in range(request.config.getoption("--detections")):
         rate_hz = RATES_HZ[seed % len(RATES_HZ)]
-        began_s = 20.0 + random.Random(seed).uniform(0.0, 2.0)
+        began_s = 12.0 + random.Random(seed).uniform(0.0, 2.0)
 
         async def act(
             manager: CollectorManager, line: MemoryVenue, began_s: float = began_s
@@ -124,4 +133,5 @@ def test_a_half_open_socket_is_known_within_ten_seconds(
             timeframes=(),
         )
 
+    report(f"half-open, {len(symbols)} streams", figures)
     assert percentile(figures, 0.99) <= HALF_OPEN_BOUND_S, figures

@@ -139,7 +139,9 @@ class Witness:
 
     def hear(self, point: MarketDataPoint) -> None:
         """A callback's point."""
-        self._last_ns[point.symbol, str(point.data_type)] = self._clock.monotonic_ns()
+        key = (point.symbol, str(point.data_type))
+        if key in self._last_ns:
+            self._last_ns[key] = self._clock.monotonic_ns()
         if isinstance(point, Trade):
             known = self._newest.get(point.symbol, 0)
             self._newest[point.symbol] = max(known, point.last_id)
@@ -168,7 +170,7 @@ class Witness:
         settled_ns = self._clock.wall_ns() - ON_THE_WAY_NS
         missing: dict[str, int] = {}
         for fill in reversed(self._ledger.fills):
-            if fill.symbol not in symbols:
+            if fill.market != "spot" or fill.symbol not in symbols:
                 continue
             if getattr(fill, self._number) <= self._newest.get(fill.symbol, 0):
                 symbols.discard(fill.symbol)

@@ -157,6 +157,7 @@ def test_a_backfill_that_takes_long_is_ready_while_data_flows(
 ) -> None:
     faults = [
         Fault(kind="abort", at_s=30.0),
+        Fault(kind="refuse", at_s=29.0, for_s=6.0),
         Fault(
             kind="rest-status", path=venue.history, at_s=29.0, for_s=150.0, status=503
         ),
@@ -206,27 +207,34 @@ def test_a_symbol_that_nobody_lists_is_told_from_the_start(watch: Watch) -> None
 
 
 def test_a_book_that_is_not_valid_is_told_until_it_is(watch: Watch, venue: Any) -> None:
+    """Its trades go on; one venue starts books over REST, the other on the socket."""
     faults = [
         Fault(kind="drop", channel=venue.deep_book, at_s=30.0, for_s=1.0),
+        Fault(kind="no-ack", channel=venue.deep_book, at_s=30.0, for_s=9.0),
+        Fault(kind="mute", channel=venue.deep_book, at_s=31.2, for_s=9.0),
+        Fault(kind="rest-status", path="/api/v3/depth", at_s=30.0, for_s=9.0),
         Fault(kind="reset-sequence", channel=venue.deep_book, at_s=60.0),
-        Fault(kind="crossed-book", channel=venue.deep_book, at_s=90.0),
+        Fault(kind="crossed-book", channel=venue.deep_book, at_s=80.0),
     ]
 
     told = watch(
-        120.0,
+        100.0,
         faults=faults,
         data_types=(DataType.TRADE, DataType.ORDERBOOK),
         options={"depth": venue.deep_book},
+        required=[("BTC-USDT", "trade"), ("ETH-USDT", "trade")],
         books=True,
     )
 
-    told.check(1.0)
+    told.check(0.0)
+    assert any("is not valid" in text for text in told.issues())
 
 
 def test_a_ban_with_live_streams_degrades(watch: Watch, venue: Any) -> None:
     body = '{"code":-1003,"msg":"Way too many requests; IP banned."}'
     faults = [
         Fault(kind="abort", at_s=30.0),
+        Fault(kind="refuse", at_s=29.0, for_s=6.0),
         Fault(
             kind="rest-status",
             path=venue.history,

@@ -68,11 +68,11 @@ app.command("replay")(replay_command)
 app.command()(simulate)
 app.command()(verify)
 app.command()(gaps)
-app.command()(sinks)
 app.command()(status)
 app.command()(restart)
 app.command()(enable)
 app.command()(disable)
+app.command()(sinks)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import anyio
+import attrs
 
-from tapeline.collectors.callbacks import Callback, CallbackErrors
+from tapeline.collectors.callbacks import Callback, CallbackErrors, CallbackTasks
 from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.life import CollectorLife
+from tapeline.collectors.own_points import OwnPoints
+from tapeline.collectors.sinks import SinkLike, resolve_sink
 from tapeline.collectors.validation import validate_ohlcv_data
 from tapeline.delivery import callback_name, is_async
+from tapeline.errors import TapelineError
 from tapeline.model import (
     CollectorStatus,
     DataType,
@@ -22,6 +25,7 @@ from tapeline.model import (
     OHLCVData,
     datetime_from_ns,
 )
+from tapeline.runtime import Engine, SinkSettings
 
 _CLOSE_TIMEOUT_S = 10.0
 
@@ -67,12 +71,16 @@ class BaseDataCollector(CollectorLife):
         self.exchange_name = exchange_name
         self.symbols = list(dict.fromkeys(symbols))
         self.data_types = list(data_types or [DataType.CANDLE])
-        self.websocket: Any = None
         self._data_callbacks: dict[DataType | str, list[Callback]] = {
             data_type: [] for data_type in DataType
         }
         self._callback_errors = CallbackErrors()
-        self._pending_changes: set[asyncio.Task[None]] = set()
+        self._callback_tasks = CallbackTasks(
+            self._seams.clock, self._callback_failed, self._callback_is_slow
+        )
+        self._sinks: list[SinkSettings] = []
+        self._seen_symbols = set(self.symbols)
+        self._store: Engine | None = None
         self._publish: Callable[[Sequence[MarketDataPoint]], None] | None = None
 
     @abc.abstractmethod
@@ -107,21 +115,27 @@ class BaseDataCollector(CollectorLife):
         callbacks = self._data_callbacks.get(data_type, [])
         if callback in callbacks:
             callbacks.remove(callback)
+        self._callback_tasks.remove(callback)
 
     async def _notify_callbacks(self, data_point: MarketDataPoint) -> None:
         """Give *data_point* to its callbacks; one that raises hurts nobody else.
 
-        In a manager with sinks it is stored as well.
+        While the collector runs, an asynchronous callback has a task and a bounded
+        queue of its own, so that one that takes long hurts nobody else either. With
+        sinks the point is stored as well.
         """
         self._count_point()
         if self._publish is not None:
             self._publish([data_point])
         for callback in tuple(self._data_callbacks.get(data_point.data_type, ())):
             try:
-                if is_async(callback):
-                    await callback(data_point)
-                else:
-                    callback(data_point)
+                if is_async(callback) or self._callback_tasks.knows(callback):
+                    if not self._callback_tasks.offer(callback, data_point):
+                        await callback(data_point)
+                    continue
+                outcome = callback(data_point)
+                if outcome is not None:
+                    self._callback_tasks.finish(callback, outcome)
             except Exception as error:  # a supervisor: a user's callback may raise
                 self._callback_failed(callback, error)
 
@@ -139,6 +153,105 @@ class BaseDataCollector(CollectorLife):
                 f"{error} ({times} times so far)"
             )
 
+    def _callback_is_slow(self, callback: Callback, dropped: int) -> None:
+        name = callback_name(callback)
+        self._repeats.warning(
+            f"slow callback {name}",
+            "callback %s is too slow; it has missed %d points so far",
+            name,
+            dropped,
+        )
+
+    # -- storing ----------------------------------------------------------------
+
+    def add_sink(self, sink: SinkLike) -> None:
+        """Store what this collector receives; before ``start``.
+
+        Of a collector of one's own, bars, trades with a whole number as id, tickers
+        and books are stored.
+
+        Args:
+            sink: a plugin's sink configuration (``SqliteConfig("market.db")``), a
+                mapping as in the configuration file (``{"use": "sqlite", …}``), or
+                ``SinkSettings``.
+        """
+        self._sinks.append(resolve_sink(sink, len(self._sinks)))
+
+    @property
+    def has_sinks(self) -> bool:
+        """Whether sinks were added to this collector itself."""
+        return bool(self._sinks)
+
+    def own_sinks(self, *, embedded: bool = True) -> list[SinkSettings]:
+        """The sinks that were added to it.
+
+        Args:
+            embedded: give the embedded database when it has none and needs one; only
+                collectors of installed exchanges need one.
+        """
+        return [
+            attrs.evolve(
+                sink, name=f"{self.component_name}.{sink.name}", only=self._is_own
+            )
+            for sink in self._sinks
+        ]
+
+    def publish_into(self, engine: Engine) -> None:
+        """Store what it makes by the sinks of *engine*."""
+        points = OwnPoints(engine, self.exchange_name, self._seams.clock, self._repeats)
+        self.publish_to(points.publish)
+
+    def _is_own(self, record: object) -> bool:
+        """Whether a record of the journal belongs to this collector's streams."""
+        stream = getattr(record, "stream", None)
+        return (
+            stream is not None
+            and stream.exchange == self.exchange_name
+            and stream.symbol in self._seen_symbols
+        )
+
+    async def _start(self) -> bool:
+        try:
+            await self._open_store()
+        except TapelineError as error:
+            self._remember(str(error))
+            self.status = CollectorStatus.ERROR
+            return False
+        started = await super()._start()
+        if not started:
+            await self._close_store()
+        return started
+
+    async def _stop(self, force: bool = False) -> None:
+        await super()._stop(force)
+        await self._close_store(force)
+
+    async def _own(self, stop: anyio.Event) -> None:
+        async with self._callback_tasks.running():
+            await super()._own(stop)
+
+    async def _open_store(self) -> None:
+        """An engine for sinks of its own, when no manager has one."""
+        if self._store is not None or self._publish is not None or not self._sinks:
+            return
+        self._store = store = Engine(self._seams)
+        for sink in self.own_sinks():
+            store.add_sink(sink)
+        try:
+            await store.start()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                # Bounded by the engine's own deadlines.
+                await self._close_store(force=True)
+            raise
+        self.publish_into(store)
+
+    async def _close_store(self, force: bool = False) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            self.publish_to(None)
+            await store.stop(force=force)
+
     # -- symbols ----------------------------------------------------------------
 
     def add_symbol(self, symbol: str) -> None:
@@ -146,6 +259,7 @@ class BaseDataCollector(CollectorLife):
         if symbol in self.symbols:
             return
         self.symbols.append(symbol)
+        self._seen_symbols.add(symbol)
         self._schedule(self.subscribe_to_data, symbol)
 
     def remove_symbol(self, symbol: str) -> None:
@@ -226,7 +340,7 @@ class BaseDataCollector(CollectorLife):
         running = self.status is CollectorStatus.RUNNING
         if running and silence is not None and silence > limit:
             issues.append(f"no data for {silence:.0f} s, more than {limit:.0f} s")
-        if not self._check_connection_health():
+        if not self._connection_is_healthy:
             issues.append("the connection is not healthy")
         return issues
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from tapeline.collectors.callbacks import Callback
 from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.options import split_custom_params
 from tapeline.collectors.registry import plugins
-from tapeline.collectors.sinks import SinkLike, default_sink, resolve_sink
+from tapeline.collectors.sinks import default_sink
 from tapeline.config import AUDIT_TIMEFRAME
 from tapeline.delivery import LiveConsumer, is_async
 from tapeline.errors import ConfigError, TapelineError
@@ -50,12 +51,16 @@ class ExchangeCollector(BaseDataCollector):
             ``"files"`` records all frames to files in the data folder instead.
         custom_params: the adapter's options, and ``market``, ``timeframes``,
             ``venue_timeframes``, ``audit``, ``ping_interval``,
-            ``max_reconnect_attempts``, ``max_restarts``.
+            ``max_reconnect_attempts``, ``max_restarts``, ``redundancy``.
 
     Raises:
         UnknownExchange: its plugin is not installed.
         ConfigError: *custom_params* cannot be used; every problem is named.
     """
+
+    # The engine has deadlines of its own, and must not be left half-way.
+    open_timeout_s = math.inf
+    close_timeout_s = math.inf
 
     def __init__(
         self,
@@ -114,7 +119,6 @@ class ExchangeCollector(BaseDataCollector):
             params.reconnect_delay_s or self._defaults.reconnect_delay_s
         )
         self.max_restarts = params.max_restarts or type(self).max_restarts
-        self._sinks: list[SinkSettings] = []
         self._engine: Engine | None = None
         self._own_engine = False
         self._feed: Feed | None = None
@@ -122,22 +126,6 @@ class ExchangeCollector(BaseDataCollector):
         self._handler: object = None
         self._received_before = 0
         self._idle = False
-        self._seen_symbols = set(self.symbols)
-
-    def add_sink(self, sink: SinkLike) -> None:
-        """Store what this collector receives; before ``start``.
-
-        Args:
-            sink: a plugin's sink configuration (``SqliteConfig("market.db")``), a
-                mapping as in the configuration file (``{"use": "sqlite", …}``), or
-                ``SinkSettings``.
-        """
-        self._sinks.append(resolve_sink(sink, len(self._sinks)))
-
-    @property
-    def has_sinks(self) -> bool:
-        """Whether sinks were added to this collector itself."""
-        return bool(self._sinks)
 
     def own_sinks(self, *, embedded: bool = True) -> list[SinkSettings]:
         """The sinks that were added to it.
@@ -145,12 +133,7 @@ class ExchangeCollector(BaseDataCollector):
         Args:
             embedded: give the embedded database when it has none and needs one.
         """
-        sinks = [
-            attrs.evolve(
-                sink, name=f"{self.component_name}.{sink.name}", only=self._is_own
-            )
-            for sink in self._sinks
-        ]
+        sinks = super().own_sinks(embedded=embedded)
         needs_store = self.store_raw_data is True or DataType.CANDLE in self.data_types
         if embedded and not sinks and needs_store:
             sink = default_sink()
@@ -248,7 +231,7 @@ class ExchangeCollector(BaseDataCollector):
         if engine is None:
             return
         if self._own_engine:
-            await engine.stop()
+            await engine.stop(force=self._forced)
             self._engine = None
         if self._feed is not None:
             self._received_before += self._feed.link.status().frames
@@ -372,7 +355,7 @@ class ExchangeCollector(BaseDataCollector):
         return type(
             self
         )._notify_callbacks is not BaseDataCollector._notify_callbacks or any(
-            is_async(callback)
+            is_async(callback) or self._callback_tasks.knows(callback)
             for callbacks in self._data_callbacks.values()
             for callback in callbacks
         )
@@ -384,7 +367,9 @@ class ExchangeCollector(BaseDataCollector):
         self._count_point()
         for callback in tuple(self._data_callbacks.get(point.data_type, ())):
             try:
-                callback(point)
+                outcome = callback(point)
+                if outcome is not None:
+                    self._callback_tasks.finish(callback, outcome)
             except Exception as error:  # a supervisor: a user's callback may raise
                 self._callback_failed(callback, error)
 
@@ -430,7 +415,10 @@ class ExchangeCollector(BaseDataCollector):
             engine.add_sink(sink)
         return engine
 
-    def _trouble(self) -> str | None:
+    async def _open_store(self) -> None:
+        """Nothing: its sinks are those of its engine."""
+
+    async def _trouble(self) -> str | None:
         """None: the runtime supervises sockets and streams itself, one by one."""
         return None
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import contextvars
+import inspect
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -18,14 +21,25 @@ import anyio.lowlevel
 from tapeline.collectors.defaults import health_check_interval_s
 from tapeline.config import Defaults
 from tapeline.errors import DataValidationError, RecoveryAction, TapelineError
-from tapeline.logs import ConditionalLogger
+from tapeline.logs import ConditionalLogger, RateLimitedLog
 from tapeline.model import CollectorStatus, DataType, MarketDataPoint, StatusChange
 from tapeline.runtime import Backoff, RestartBudget, current_seams
 
 _STOP_TIMEOUT_S = 10.0
+_FORCED_TIMEOUT_S = 1.0
+_CHECK_TIMEOUT_S = 10.0
 _LEAST_PAUSE_S = 0.01
 FAILED = "failed"
 """What observers are told when no restart is left; the status stays ``error``."""
+
+_inside: contextvars.ContextVar[object] = contextvars.ContextVar("tapeline_inside")
+
+
+def outside() -> contextvars.Context:
+    """The caller's context for a task that does not belong to a collector."""
+    context = contextvars.copy_context()
+    context.run(_inside.set, None)
+    return context
 
 
 class CollectorLife(abc.ABC):
@@ -33,6 +47,10 @@ class CollectorLife(abc.ABC):
 
     max_restarts = 5
     """Restarts an hour, for anything that is not the connection's fault."""
+    open_timeout_s: float = 60.0
+    """How long connecting and subscribing may take together."""
+    close_timeout_s: float = 10.0
+    """How long ``disconnect`` may take."""
 
     def __init__(
         self,
@@ -46,6 +64,7 @@ class CollectorLife(abc.ABC):
         self.auto_restart = auto_restart
         self.logger = logger
         self.log_errors_only = log_errors_only
+        self.websocket: Any = None
         self.symbols: list[str] = []
         self.data_types: list[DataType | str] = []
         self.failed = ""
@@ -57,11 +76,15 @@ class CollectorLife(abc.ABC):
             health_check_interval, self._defaults
         )
         self._seams = current_seams()
+        self._repeats = RateLimitedLog(self._log, self._seams.clock)
         self._backoff = self._new_backoff()
         self._budget = RestartBudget()
         self._should_be_running = False
         self._restarting = False
         self._recovering = False
+        self._forced = False
+        self._connection_is_healthy = True
+        self._opening: anyio.CancelScope | None = None
         self._turn: anyio.Lock | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop_event: anyio.Event | None = None
@@ -77,6 +100,7 @@ class CollectorLife(abc.ABC):
         self._data_ns: int | None = None
         self._last_message_wall_ns: int | None = None
         self._last_restart_wall_ns: int | None = None
+        self._pending_changes: set[asyncio.Task[Any]] = set()
 
     # -- what a subclass implements ---------------------------------------------
 
@@ -159,6 +183,7 @@ class CollectorLife(abc.ABC):
             self._log.warning(f"{self.component_name} runs already")
             return True
         self._should_be_running = True
+        self._forced = False
         self.failed = ""
         self.status = CollectorStatus.STARTING
         self._log.info(f"starting {self.component_name}")
@@ -179,12 +204,26 @@ class CollectorLife(abc.ABC):
         return True
 
     async def stop(self, force: bool = False) -> None:
-        """End collecting; with *force* nothing is waited for longer than needed."""
+        """End collecting, within a deadline whatever a subclass does.
+
+        Called from a callback it returns at once, and the end follows.
+
+        Args:
+            force: do not wait for what is under way.
+        """
+        self._should_be_running = False
+        self._forced = force
+        if self._opening is not None:
+            self._opening.cancel()
+        if self.is_inside:
+            self._detached(self.stop(force))
+            return
         async with self._one_at_a_time():
             await self._stop(force)
 
     async def _stop(self, force: bool = False) -> None:
         self._should_be_running = False
+        self._forced = force
         owner = self._owner
         if owner is None and self.status is CollectorStatus.STOPPED:
             return
@@ -196,14 +235,22 @@ class CollectorLife(abc.ABC):
             done, _ = await asyncio.wait([owner], timeout=timeout)
             if not done:
                 owner.cancel()
-                await asyncio.wait([owner], timeout=_STOP_TIMEOUT_S)
+                timeout = _FORCED_TIMEOUT_S if force else _STOP_TIMEOUT_S
+                await asyncio.wait([owner], timeout=timeout)
         self._owner = None
         await self._close_quietly()
+        self._repeats.flush()
         self.status = CollectorStatus.STOPPED
         self._log.info(f"stopped {self.component_name}")
 
     async def restart(self) -> bool:
-        """Stop and start again; counted in the statistics."""
+        """Stop and start again; counted in the statistics.
+
+        Called from a callback it returns True at once, and the restart follows.
+        """
+        if self.is_inside:
+            self._detached(self.restart())
+            return True
         async with self._one_at_a_time():
             self.status = CollectorStatus.RESTARTING
             self._budget = RestartBudget()
@@ -214,6 +261,18 @@ class CollectorLife(abc.ABC):
                 return await self._start()
             finally:
                 self._restarting = False
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the caller runs within this collector, and would wait for itself."""
+        return _inside.get(None) is self
+
+    def _detached(self, job: Any) -> None:
+        """Run *job* in a task of its own, outside of what it is going to end."""
+        task = asyncio.get_running_loop().create_task(job, context=outside())
+        # Kept so that it is not collected while it runs; it ends by itself.
+        self._pending_changes.add(task)
+        task.add_done_callback(self._pending_changes.discard)
 
     def _one_at_a_time(self) -> anyio.Lock:
         """Starts and stops of one collector never overlap."""
@@ -228,6 +287,7 @@ class CollectorLife(abc.ABC):
     # -- running ------------------------------------------------------------------
 
     async def _own(self, stop: anyio.Event) -> None:
+        _inside.set(self)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_running, tasks.cancel_scope)
             # Waits for stop() for as long as the user wants to collect.
@@ -264,11 +324,11 @@ class CollectorLife(abc.ABC):
             except DataValidationError as error:
                 self._errors += 1
                 self._heartbeat_ns = self._seams.clock.monotonic_ns()
-                self._log.warning(f"skipped bad data: {error}")
+                self._repeats.warning("bad data", "skipped bad data: %s", error)
             except OSError as error:
                 # ConnectionError and TimeoutError are OSErrors.
                 self._remember(_text(error), error)
-                self.status = CollectorStatus.ERROR
+                self.status = CollectorStatus.RESTARTING
                 if not await self._recover():
                     self.status = CollectorStatus.ERROR
                     return None
@@ -288,7 +348,7 @@ class CollectorLife(abc.ABC):
             if found:
                 # Our own verdict is no reason to keep it.
                 self._status = CollectorStatus.RUNNING
-            trouble = None if self._recovering else self._trouble()
+            trouble = None if self._recovering else await self._trouble()
             if found and trouble is not None:
                 self._status = CollectorStatus.UNHEALTHY
             if trouble is None:
@@ -315,7 +375,7 @@ class CollectorLife(abc.ABC):
             return interval_s
         return max(_LEAST_PAUSE_S, min(interval_s, left_s))
 
-    def _trouble(self) -> str | None:
+    async def _trouble(self) -> str | None:
         """A sentence on why to restart; None while all is well."""
         age_s = self._age_s(self._heartbeat_ns)
         if age_s is not None and age_s >= self.health_check_interval:
@@ -323,15 +383,30 @@ class CollectorLife(abc.ABC):
         silence_s, limit_s = self._silence_s(), self._defaults.max_silence_duration_s
         if silence_s is not None and silence_s >= limit_s:
             return f"no data for {silence_s:.0f} s"
-        if not self._check_connection_health():
+        self._connection_is_healthy = await self._look_at_connection()
+        if not self._connection_is_healthy:
             return "the connection is not healthy"
         if self.status in (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY):
             return self._last_error or f"the status is {self.status}"
         return None
 
-    def _check_connection_health(self) -> bool:
-        """Whether the connection is good; a subclass may know better."""
-        return True
+    async def _check_connection_health(self) -> bool:
+        """Whether the connection is good; a subclass may know better.
+
+        Asked at every health check; a plain function may replace it as well.
+        """
+        return getattr(self.websocket, "closed", None) is not True
+
+    async def _look_at_connection(self) -> bool:
+        try:
+            with anyio.move_on_after(_CHECK_TIMEOUT_S):
+                verdict: Awaitable[bool] | bool = self._check_connection_health()
+                if inspect.isawaitable(verdict):
+                    verdict = await verdict
+                return bool(verdict)
+        except Exception as error:  # a supervisor: a subclass may raise anything
+            self._remember(_text(error), error)
+        return False
 
     def _silence_s(self) -> float | None:
         """Seconds without data, since connecting at most; None when not connected."""
@@ -420,27 +495,45 @@ class CollectorLife(abc.ABC):
         )
 
     async def _open(self) -> bool:
+        opened = False
         try:
-            if not await self.connect():
-                self._remember("connect() returned False")
-                return False
-            self._connected_ns = self._seams.clock.monotonic_ns()
-            types: Any = list(self.data_types)
-            if not await self.subscribe_to_data(list(self.symbols), types):
-                self._remember("subscribe_to_data() returned False")
-                return False
+            with anyio.move_on_after(self.open_timeout_s) as self._opening:
+                opened = await self._connect_and_subscribe()
+            if self._opening.cancelled_caught and self._should_be_running:
+                self._remember(f"connecting took more than {self.open_timeout_s:.0f} s")
         except Exception as error:  # a supervisor: a subclass may raise anything
             self._remember(_text(error), error)
             if isinstance(error, TapelineError):
                 final = error.recovery is RecoveryAction.STOP
                 self.failed = str(error) if final else ""
+        finally:
+            self._opening = None
+        if not opened:
             return False
+        self._connection_is_healthy = True
         self._heartbeat_ns = self._seams.clock.monotonic_ns()
         return True
 
+    async def _connect_and_subscribe(self) -> bool:
+        if not await self.connect():
+            self._remember("connect() returned False")
+            return False
+        self._connected_ns = self._seams.clock.monotonic_ns()
+        types: Any = list(self.data_types)
+        if not await self.subscribe_to_data(list(self.symbols), types):
+            self._remember("subscribe_to_data() returned False")
+            return False
+        return True
+
     async def _close_quietly(self) -> None:
+        limit_s = self.close_timeout_s
+        if self._forced and limit_s < math.inf:
+            limit_s = _FORCED_TIMEOUT_S
         try:
-            await self.disconnect()
+            with anyio.move_on_after(limit_s) as scope:
+                await self.disconnect()
+            if scope.cancelled_caught:
+                self._log.warning(f"disconnect took more than {limit_s:.0f} s")
         except Exception as error:  # a supervisor: closing must not stop the stop
             self._log.warning(f"disconnect failed: {error}")
         self._connected_ns = None

@@ -18,6 +18,7 @@ from tapeline.collectors.consolidation import Consolidation
 from tapeline.collectors.control import ManagerControl
 from tapeline.collectors.defaults import health_check_interval_s
 from tapeline.collectors.exchange import ExchangeCollector
+from tapeline.collectors.life import outside
 from tapeline.collectors.notices import Notices
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.services import Services
@@ -252,8 +253,7 @@ class CollectorManager:
                 collector.auto_restart,
                 collector.health_check_interval,
             )
-        has_sinks = isinstance(collector, ExchangeCollector) and collector.has_sinks
-        if self._running and has_sinks:
+        if self._running and collector.has_sinks:
             raise UsageError(
                 f"expected collector {name!r}, which has sinks of its own, to be "
                 "added before the manager starts, found the manager running; "
@@ -338,8 +338,14 @@ class CollectorManager:
         return all(started)
 
     async def stop(self) -> None:
-        """Stop all collectors, flush all sinks, close the journal."""
+        """Stop all collectors, flush all sinks, close the journal.
+
+        Called from a callback of a collector it returns at once, and the end follows.
+        """
         if not self._running:
+            return
+        if any(member.collector.is_inside for member in self._members.values()):
+            self._schedule(self.stop())
             return
         self._running = False
         await self._services.stop()
@@ -397,9 +403,15 @@ class CollectorManager:
         issues: list[str] = []
         for name, member in self._members.items():
             collector = member.collector
-            if member.enabled and not isinstance(collector, ExchangeCollector):
+            if not member.enabled:
+                continue
+            if not isinstance(collector, ExchangeCollector):
                 told = collector.get_health_status()["issues"]
                 issues += [f"collector {name}: {issue}" for issue in told]
+            elif name not in engine.feeds:
+                why = collector.last_error
+                reason = f": {why}" if why else ""
+                issues.append(f"collector {name} is {collector.status}{reason}")
         health = engine.health()
         if not issues:
             return health
@@ -478,10 +490,7 @@ class CollectorManager:
     def _build_engine(self) -> Engine:
         sinks = list(self._sinks)
         for member in self._members.values():
-            if isinstance(member.collector, ExchangeCollector):
-                sinks += member.collector.own_sinks(
-                    embedded=self._embedded and not sinks
-                )
+            sinks += member.collector.own_sinks(embedded=self._embedded and not sinks)
         engine = Engine(
             self._seams,
             self._settings,
@@ -572,7 +581,7 @@ class CollectorManager:
         if engine is not None and isinstance(collector, ExchangeCollector):
             collector.attach(engine)
         elif engine is not None and engine.has_sinks:
-            collector.publish_to(engine.publish)
+            collector.publish_into(engine)
         return await collector.start()
 
     async def _stop_member(self, member: _Member) -> None:
@@ -613,7 +622,7 @@ class CollectorManager:
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)
 
-        loop.call_soon_threadsafe(begin)
+        loop.call_soon_threadsafe(begin, context=outside())
 
     def _unique(self, name: str) -> str:
         if name not in self._members:

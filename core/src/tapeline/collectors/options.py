@@ -60,7 +60,7 @@ def split_custom_params(
     delay = _number(rest, "reconnect_delay", problems)
     restarts = _number(rest, "max_restarts", problems)
     redundancy = rest.pop("redundancy", 1)
-    if redundancy not in (1, 2) or isinstance(redundancy, bool):
+    if type(redundancy) is not int or redundancy not in (1, 2):
         problems.append(("redundancy", f"expected 1 or 2, found {redundancy!r}"))
         redundancy = 1
     for name, real in _ALIASES.items():

@@ -3,6 +3,7 @@
 from tapeline.delivery.consumers import LiveConsumer, callback_name, is_async
 from tapeline.delivery.dead_letters import DeadLetter
 from tapeline.delivery.live import LiveFanOut
+from tapeline.delivery.queues import DropOldest
 from tapeline.delivery.runner import SinkRunner
 from tapeline.delivery.settings import LiveSettings, RunnerSettings
 from tapeline.delivery.source import BatchSource
@@ -10,6 +11,7 @@ from tapeline.delivery.source import BatchSource
 __all__ = [
     "BatchSource",
     "DeadLetter",
+    "DropOldest",
     "LiveConsumer",
     "LiveFanOut",
     "LiveSettings",

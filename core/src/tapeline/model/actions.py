@@ -165,7 +165,22 @@ class Malformed:
     last_id: int | None = None
 
 
-Reply = Acked | Rejected | LoggedIn | Closing | Malformed
+@attrs.frozen
+class Missed:
+    """Messages of a stream were lost on the way, and no ids tell which.
+
+    For venues that number their messages. A gap with cause ``sequence`` is recorded
+    from the last event to the next one; a book is resynced.
+
+    Args:
+        reason: a short stable word, e.g. ``sequence``.
+    """
+
+    subscription: Subscription
+    reason: str = "sequence"
+
+
+Reply = Acked | Rejected | LoggedIn | Closing | Malformed | Missed
 
 
 class Recovery(enum.Enum):

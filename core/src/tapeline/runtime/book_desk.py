@@ -175,6 +175,20 @@ class BookDesk:
             state.publisher = None
             self._elect(state, book, cause, at_ns)
 
+    def missed(self, state: StreamState, connection: int) -> None:
+        """*connection* lost messages of the stream: its book is not the venue's."""
+        book = state.book
+        if book is None:
+            return
+        if state.publisher not in (connection, None):
+            standby = state.standbys.get(connection)
+            if standby is not None and standby.valid:
+                standby.invalidate(SEQUENCE)
+                self._out.broken_standbys.append((state.subscription, connection))
+        elif book.valid:
+            book.invalidate(SEQUENCE)
+            self._broke(state, book)
+
     def _broke(self, state: StreamState, book: LocalBook) -> None:
         publisher = state.publisher
         if self._switch(state, book):

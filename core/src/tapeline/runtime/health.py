@@ -84,7 +84,12 @@ def _feed_issues(
         return
     for sentence in feed.unknown_symbols.values():
         yield f"collector {name}: {sentence}"
+    failed = {one.socket: one.failed for one in status.sockets if one.failed}
+    for reason in dict.fromkeys(failed.values()):
+        yield f"collector {name} has failed: {reason}"
     for stream in status.subscriptions:
+        if stream.socket in failed and stream.state is State.DISCONNECTED:
+            continue
         if not _is_delivered(engine, name, feed, stream):
             reason = f": {stream.reason}" if stream.reason else ""
             yield f"{stream.subscription} is {stream.state}{reason}"

@@ -28,6 +28,7 @@ from tapeline.model import (
     Malformed,
     MarketDataPoint,
     RawMessage,
+    Record,
     Rejected,
     Subscription,
     Ticker,
@@ -36,7 +37,14 @@ from tapeline.model import (
 from tapeline.runtime.book_desk import SEQUENCE, BookDesk, BookEvent, Checksum
 from tapeline.runtime.repeats import Repeats
 from tapeline.runtime.stream_state import Output, StreamState
-from tapeline.transport import Item, Sourced, StreamDropped, StreamLost, StreamOpened
+from tapeline.transport import (
+    Item,
+    Sourced,
+    StreamDropped,
+    StreamLost,
+    StreamMissed,
+    StreamOpened,
+)
 
 __all__ = ["SEQUENCE", "Output", "Pipeline", "StreamState"]
 
@@ -92,6 +100,7 @@ class Pipeline:
             Sourced: self._sourced,
             StreamOpened: self._opened,
             StreamLost: self._lost,
+            StreamMissed: self._missed,
             StreamDropped: self._dropped,
             Malformed: self._malformed,
             RawMessage: self._raw,
@@ -122,6 +131,8 @@ class Pipeline:
                     timeframes,
                     attrs.evolve(self._candle_settings, contiguous_ids=contiguous),
                 )
+                if not contiguous:
+                    state.take = _taking_gaps(state.take, state.candles)
                 self._restore_candles(state.candles, subscription)
             else:
                 state.candles.add_timeframes(timeframes)
@@ -353,6 +364,16 @@ class Pipeline:
         if state is not None:
             self._leave(state, (mark.connection,), mark.cause, mark.at_ns)
 
+    def _missed(self, mark: StreamMissed) -> None:
+        state = self.streams.get(mark.subscription)
+        if state is None:
+            return
+        if state.book is not None:
+            self._desk.missed(state, mark.connection)
+        else:
+            # Another connection may have lost the same: what it is, nobody knows.
+            self.ledger.lost(mark.subscription, SEQUENCE, mark.at_ns)
+
     def _dropped(self, mark: StreamDropped) -> None:
         state = self.streams.get(mark.subscription)
         if state is None:
@@ -444,6 +465,24 @@ class Pipeline:
             self._shed += 1
         else:
             self._out.journal.append(item)
+
+
+def _taking_gaps(
+    take: Callable[[Any, int, list[Record]], bool], candles: CandleAggregator
+) -> Callable[[Any, int, list[Record]], bool]:
+    """*take*, which also tells *candles* of gaps that their ids do not show."""
+
+    def take_and_tell(event: Any, now_ns: int, out: list[Record]) -> bool:
+        before = len(out)
+        kept = take(event, now_ns, out)
+        for record in out[before:]:
+            if isinstance(record, Gap):
+                from_ns, to_ns = record.from_ns, record.to_ns
+                if from_ns is not None and to_ns is not None:
+                    candles.interrupted(from_ns, to_ns)
+        return kept
+
+    return take_and_tell
 
 
 def _raw_message(event: Any) -> RawMessage:

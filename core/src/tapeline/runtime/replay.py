@@ -22,6 +22,7 @@ from tapeline.model import (
     Instrument,
     Malformed,
     MarketDataPoint,
+    Missed,
     Part,
     Record,
     Request,
@@ -42,7 +43,7 @@ from tapeline.runtime.recordings import (
     read_recording,
 )
 from tapeline.runtime.replay_report import ReplayReport, TradeTotals
-from tapeline.transport import Item, StreamOpened
+from tapeline.transport import Item, StreamMissed, StreamOpened
 
 _ROUTE = Route("replay", capacity=10**9)
 _PART_RECORDS = 2_000
@@ -328,6 +329,10 @@ class Replayer:
             elif isinstance(item, Acked) and item.subscription in connection.known:
                 items.append(
                     StreamOpened(item.subscription, connection.number, self._now_ns)
+                )
+            elif isinstance(item, Missed) and item.subscription in connection.known:
+                items.append(
+                    StreamMissed(item.subscription, connection.number, self._now_ns)
                 )
             elif isinstance(item, Fetch):
                 items += self._ask(connection, [item])

@@ -17,6 +17,8 @@ class WatchSettings:
         ceiling_s: longest silence that is never asked about.
         probe_s: bound of one probe, with the retries of the client.
         confirm_s: how young the venue's newest may be and still be on its way.
+        answer_s: how long a socket may say nothing at all, when a stalled stream of
+            it was asked for anew; it is dead then.
         again_s: first pause after a probe that gave no answer, or found quiet.
         unanswered_s: longest pause after a probe that gave no answer.
         slowest_s: longest pause between two probes, or two actions, of one stream.
@@ -34,6 +36,7 @@ class WatchSettings:
     ceiling_s: float = 300.0
     probe_s: float = 3.0
     confirm_s: float = 1.0
+    answer_s: float = 3.0
     again_s: float = 5.0
     unanswered_s: float = 30.0
     slowest_s: float = 300.0

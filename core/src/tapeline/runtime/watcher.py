@@ -47,6 +47,12 @@ class Watched(Protocol):
     def activity(self) -> object:
         """Something that changes with every frame, and with every socket's state."""
 
+    def frames(self, number: int) -> int:
+        """Frames received on one socket so far."""
+
+    def pending(self, subscription: Subscription) -> str:
+        """What is under way for a stream: a request, a frame, an answer."""
+
     def resubscribe(self, subscription: Subscription) -> None:
         """End one stream and ask for it anew."""
 
@@ -67,6 +73,8 @@ class _Stream:
         stalls: in a row, forgotten after a time of health.
         stalled_ns: when it stalled last.
         act_at_ns: nothing is done about a stall before.
+        renewed_ns: when it was asked for anew, until its socket says anything.
+        renewed_frames: that its socket had received by then.
         askable: whether a probe can tell anything; without one, silence says nothing.
         suspect_ns: when it became suspect last.
         limit_s: the silence that made it so.
@@ -86,6 +94,8 @@ class _Stream:
     stalls: int = 0
     stalled_ns: int = -_NEVER
     act_at_ns: int = 0
+    renewed_ns: int | None = None
+    renewed_frames: int = 0
     askable: bool = True
     suspect_ns: int = 0
     limit_s: float = 0.0
@@ -130,6 +140,7 @@ class Watcher:
         self._logger = logger or logging.getLogger("tapeline.watch")
         self._streams: dict[Subscription, _Stream] = {}
         self._asked_ns: list[int] = []
+        self._asking: set[Subscription] = set()
         self._spared_until_ns: dict[int, int] = {}
         self._nap_s = self._settings.look_s
         self._due_ns = 0
@@ -154,15 +165,23 @@ class Watcher:
 
     async def run(self) -> None:
         """Look, and ask about what is silent, until cancelled."""
-        while True:
-            suspects = self.look()[: self._settings.at_once]
-            if suspects:
-                # Each is bounded by its probe and a short wait.
-                async with anyio.create_task_group() as tasks:
-                    for subscription in suspects:
-                        if self._may_ask():
-                            tasks.start_soon(self._examine, subscription)
-            await self._nap()
+        async with anyio.create_task_group() as tasks:
+            while True:
+                for subscription in self.look():
+                    if len(self._asking) >= self._settings.at_once:
+                        break
+                    if self._may_ask():
+                        self._asking.add(subscription)
+                        # Bounded by its probe and a short wait. Looking goes on
+                        # meanwhile: what speaks again must not seem silent.
+                        tasks.start_soon(self._ask, subscription)
+                await self._nap()
+
+    async def _ask(self, subscription: Subscription) -> None:
+        try:
+            await self._examine(subscription)
+        finally:
+            self._asking.discard(subscription)
 
     async def _nap(self) -> None:
         """Rest until the next look: as long as nothing comes and nothing is due."""
@@ -194,7 +213,7 @@ class Watcher:
                     stream.least_s = 2 * width_ns(subscription.timeframe) / 1e9
                 self._streams[subscription] = stream
             limit_s = self._look_at(stream, status, now_ns)
-            if limit_s is not None:
+            if limit_s is not None and subscription not in self._asking:
                 suspects.append((limit_s, subscription))
         return [subscription for _, subscription in sorted(suspects, key=_by_limit)]
 
@@ -209,6 +228,8 @@ class Watcher:
         stream.looked_ns, stream.events = now_ns, status.events
         before_ns, stream.last_ns = stream.last_ns, status.last_message_ns
         stream.socket = status.socket
+        if stream.renewed_ns is not None:
+            self._expect_answer(stream, stream.renewed_ns, status, now_ns)
         if status.state not in _WATCHED:
             stream.since_ns = None
             if status.state is not State.REQUESTED:
@@ -233,6 +254,9 @@ class Watcher:
             self._nap_s = min(self._nap_s, soon_s, self._settings.longest_nap_s)
             self._due_ns = min(self._due_ns, now_ns + int(soon_s * 1e9))
             return None
+        if stream.verdict is not State.QUIET:
+            # To be seen soon when it speaks again.
+            self._nap_s = min(self._nap_s, self._settings.longest_nap_s)
         if stream.verdict is None:
             stream.verdict = State.SUSPECT
             stream.suspect_ns = now_ns
@@ -243,6 +267,29 @@ class Watcher:
         # Not all that are due may be asked at once.
         self._due_ns = now_ns
         return limit_s
+
+    def _expect_answer(
+        self, stream: _Stream, since_ns: int, status: SubscriptionStatus, now_ns: int
+    ) -> None:
+        """Drop the socket that did not even answer when a stream was asked anew."""
+        if self._link.frames(stream.socket) != stream.renewed_frames:
+            stream.renewed_ns = None
+            return
+        if self._link.pending(status.subscription) == "frame":
+            # It waits for a budget of ours.
+            stream.renewed_ns = since_ns = now_ns
+        dead_ns = since_ns + int(self._settings.answer_s * 1e9)
+        if now_ns < dead_ns:
+            self._due_ns = min(self._due_ns, dead_ns)
+            self._nap_s = min(self._nap_s, (dead_ns - now_ns) / 1e9)
+            return
+        stream.renewed_ns = None
+        self._logger.warning(
+            "%s stalled and its socket does not answer; it is dropped",
+            status.subscription,
+        )
+        self.statistics.dropped += 1
+        self._link.drop_socket(stream.socket)
 
     def _spoke(self, stream: _Stream, before_ns: int | None, now_ns: int) -> None:
         settings = self._settings
@@ -281,7 +328,7 @@ class Watcher:
         fetch = self._probe(subscription)
         if stream is None or fetch is None:
             return
-        events = stream.events
+        events, since_ns = stream.events, stream.since_ns
         asked_ns = self._rest.now().venue_ns
         self.statistics.probes += 1
         try:
@@ -294,7 +341,7 @@ class Watcher:
             return
         self._answered()
         if not self._has_newer(subscription, stream, newest_id, newest_ns):
-            if self._still_silent(subscription, stream, events):
+            if self._still_silent(subscription, stream, events, since_ns):
                 self._found_quiet(subscription, stream)
                 self._tell_quiet(subscription, newest_id, asked_ns)
             return
@@ -303,7 +350,7 @@ class Watcher:
         if newest_ns is not None:
             age_s = (self._rest.now().venue_ns - newest_ns) / 1e9
         await self._clock.sleep(min(1.0, self._settings.confirm_s - age_s))
-        if self._still_silent(subscription, stream, events):
+        if self._still_silent(subscription, stream, events, since_ns):
             self._found_stalled(subscription, stream)
 
     def _probe(self, subscription: Subscription) -> Fetch | None:
@@ -352,14 +399,19 @@ class Watcher:
         return newest_ns > max(silent_since_ns, known.exchange_ns or 0) + margin_ns
 
     def _still_silent(
-        self, subscription: Subscription, stream: _Stream, events: int
+        self,
+        subscription: Subscription,
+        stream: _Stream,
+        events: int,
+        since_ns: int | None,
     ) -> bool:
         """Whether nothing came, and nothing else happened, while we asked."""
         status = self._link.subscription(subscription)
         if status is None or self._streams.get(subscription) is not stream:
             return False
         self._look_at(stream, status, self._clock.monotonic_ns())
-        return stream.events == events and stream.since_ns is not None
+        # Subscribed anew meanwhile, it begins another silence.
+        return stream.events == events and stream.since_ns == since_ns is not None
 
     # -- what was found -----------------------------------------------------------
 
@@ -446,6 +498,8 @@ class Watcher:
         else:
             self._logger.warning("%s stalled; it is subscribed anew", subscription)
             self.statistics.resubscribed += 1
+            stream.renewed_ns = now_ns
+            stream.renewed_frames = self._link.frames(stream.socket)
             self._link.resubscribe(subscription)
 
     def _is_alone(

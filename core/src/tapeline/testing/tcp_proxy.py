@@ -77,6 +77,7 @@ class TcpProxy:
                 local_host="127.0.0.1", local_port=0
             )
             stack.push_async_callback(anyio.aclose_forcefully, listener)
+            stack.push_async_callback(listener.aclose)
             self.port = listener.extra(anyio.abc.SocketAttribute.local_port)
             group = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(group.cancel_scope.cancel)

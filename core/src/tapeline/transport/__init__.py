@@ -17,6 +17,7 @@ from tapeline.transport.inbox import (
     Sourced,
     StreamDropped,
     StreamLost,
+    StreamMissed,
     StreamOpened,
 )
 from tapeline.transport.link import ExchangeLink
@@ -59,6 +60,7 @@ __all__ = [
     "Sourced",
     "StreamDropped",
     "StreamLost",
+    "StreamMissed",
     "StreamOpened",
     "SubscriptionStatus",
     "TooManyWaiting",

@@ -18,6 +18,7 @@ from tapeline.model import (
     Fetch,
     LoggedIn,
     Malformed,
+    Missed,
     Recovery,
     Rejected,
     Response,
@@ -27,7 +28,7 @@ from tapeline.model import (
 )
 from tapeline.transport.counters import Counters
 from tapeline.transport.endings import DISCONNECT, STALL, Ending, recovery_of
-from tapeline.transport.inbox import StreamLost, StreamOpened
+from tapeline.transport.inbox import StreamLost, StreamMissed, StreamOpened
 from tapeline.transport.outgoing import Outgoing
 from tapeline.transport.owner import Owner
 from tapeline.transport.receiver import Control, Receiver
@@ -98,6 +99,7 @@ class Dialog:
             LoggedIn: self._logged_in,
             Closing: self._closing,
             Malformed: self._malformed,
+            Missed: self._missed,
             Send: self._send,
             Fetch: self._fetches.start,
             Rotate: self._rotate,
@@ -367,6 +369,12 @@ class Dialog:
         wall_ns = self._clock.wall_ns()
         self._counters.note_malformed(reply.reason, reply.sample, wall_ns)
         self._inbox.put(reply)
+
+    def _missed(self, reply: Missed) -> None:
+        stream = self.table.get(reply.subscription)
+        if stream is not None and stream.opened and stream.wanted:
+            at_ns = self._clock.wall_ns()
+            self._inbox.put(StreamMissed(reply.subscription, self._number, at_ns))
 
     def _send(self, send: Send) -> None:
         if send.purpose in (SUBSCRIBE, UNSUBSCRIBE):

@@ -53,6 +53,15 @@ class StreamDropped:
     connections: Collection[int] = ()
 
 
+@attrs.frozen
+class StreamMissed:
+    """A connection lost messages of a stream, and goes on."""
+
+    subscription: Subscription
+    connection: int
+    at_ns: int
+
+
 @attrs.frozen(eq=False)
 class Sourced:
     """An event of a stream that several connections carry, and which of them did."""
@@ -61,7 +70,15 @@ class Sourced:
     connection: int
 
 
-Mark = StreamOpened | StreamLost | StreamDropped | Rejected | Malformed | RawMessage
+Mark = (
+    StreamOpened
+    | StreamLost
+    | StreamMissed
+    | StreamDropped
+    | Rejected
+    | Malformed
+    | RawMessage
+)
 Item = MarketDataPoint | Sourced | Mark
 
 

@@ -266,6 +266,11 @@ class ExchangeLink:
         bundles = self._bundles.values()
         return sum(bundle.frames for bundle in bundles), self._turns
 
+    def frames(self, number: int) -> int:
+        """Frames received on socket *number* so far, over all its connections."""
+        bundle = self._bundles.get(number)
+        return 0 if bundle is None else bundle.frames
+
     def pulse(self) -> LinkPulse:
         """The few figures of ``status`` that are cheap."""
         bundles = self._bundles.values()

@@ -1,0 +1,1 @@
+"""Conformance kits: what every exchange and sink plugin has to show."""
