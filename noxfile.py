@@ -107,7 +107,22 @@ def kills(session: nox.Session) -> None:
     """The long campaign of kill -9: 200 by default, ``-- --kills N`` for another."""
     session.install(*TEST_TOOLS, *editable(*MEMBERS))
     count = session.posargs or ["--kills", "200"]
-    session.run("pytest", "tests/integration/test_run.py", "-k", "kill", *count)
+    session.run("pytest", "tests/integration/test_kills.py", *count)
+
+
+@nox.session
+def weeks(session: nox.Session) -> None:
+    """7 days of rotations and 30 days of an idle market, in virtual time."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    days = session.posargs or ["--rotation-days", "7", "--idle-days", "30"]
+    tests = ["test_rotations.py", "test_idle.py", "test_detection.py"]
+    session.run(
+        "pytest",
+        *[f"tests/integration/heal/{name}" for name in tests],
+        "--timeout=0",
+        "--detections=60",
+        *days,
+    )
 
 
 @nox.session

@@ -197,7 +197,14 @@ def methods(cls: type) -> dict[str, Callable[..., object]]:
 
 
 def _example(name: str) -> str:
-    path = DOCS / "examples" / name
+    return _shown(DOCS / "examples" / name)
+
+
+def _file(name: str) -> str:
+    return _shown(DOCS.parent / name)
+
+
+def _shown(path: Path) -> str:
     language = LANGUAGES.get(path.suffix, "text")
     return f"```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n"
 
@@ -210,6 +217,7 @@ KINDS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "command": _command,
         "signatures": _signatures,
         "example": _example,
+        "file": _file,
     }
 )
 

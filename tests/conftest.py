@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--outage-seconds",
         type=float,
-        default=15.0,
+        default=10.0,
         help="how long a database is away at 5,000 events a second, virtual time",
     )
     group.addoption(
@@ -38,13 +38,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--idle-days",
         type=float,
-        default=0.5,
+        default=0.25,
         help="how long an idle market is watched, virtual time",
     )
     group.addoption(
         "--rotation-days",
         type=float,
-        default=7.0,
+        default=2.0,
         help="how long sockets are replaced in a slow market, virtual time",
     )
     group.addoption(

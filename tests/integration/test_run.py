@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import sqlite3
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,35 +29,6 @@ def count(database: Path, table: str = "trades", symbol: str = "%") -> int:
         return 0
     finally:
         connection.close()
-
-
-def newest(database: Path) -> tuple[int, ...]:
-    """What changes with every stored trade, cheap to ask for often."""
-    if not database.exists():
-        return (0,)
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
-    try:
-        rows = connection.execute(
-            "SELECT max(last_id) FROM trades WHERE exchange = 'okx' "
-            "AND market = 'spot' AND id_kind = 'fill' AND symbol IN (?, ?) "
-            "GROUP BY symbol ORDER BY symbol",
-            SYMBOLS,
-        ).fetchall()
-        return tuple(row[0] for row in rows)
-    except sqlite3.OperationalError:
-        return (0,)
-    finally:
-        connection.close()
-
-
-def wait_for_new(database: Path, known: tuple[int, ...], timeout_s: float) -> float:
-    """Seconds until a trade newer than *known* is stored."""
-    begin = time.monotonic()
-    while time.monotonic() - begin < timeout_s:
-        if newest(database) not in (known, (), (0,)):
-            return time.monotonic() - begin
-        time.sleep(0.005)
-    raise AssertionError(f"nothing newer than {known} after {timeout_s} s")
 
 
 def wait_for_rows(
@@ -130,49 +99,6 @@ def test_random_disconnects_never_end_it_and_nothing_is_lost(
     found = re.search(r"\b(\d+) limit violations", simulator.log.read_text())
     assert found is not None
     assert found[1] == "0"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_kill_nine_loses_and_doubles_nothing_and_starts_again_at_once(
-    background: Callable[..., Any],
-    write_config: Callable[..., Path],
-    free_port: int,
-    tapeline: Any,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> None:
-    kills = request.config.getoption("--kills")
-    chance = random.Random(1)
-    simulator = background(
-        "simulate", "okx", "--port", free_port, "--rate", 200, "--seed", 9,
-        "--ledger", "ledger.jsonl",
-    )  # fmt: skip
-    simulator.wait_for("ws_url")
-    config = write_config(free_port)
-    database = tmp_path / "data" / "market.db"
-    waits = []
-
-    for _ in range(kills):
-        known = newest(database)
-        collector = background("run", config)
-        waits.append(round(wait_for_new(database, known, timeout_s=20), 2))
-        time.sleep(chance.uniform(0.0, 1.2))
-        collector.kill()
-    collector = background("run", config)
-    wait_for_each_symbol(database)
-    assert collector.stop() == 0, collector.log.read_text()
-    simulator.stop()
-
-    done = tapeline(
-        "verify", "--database", database, "--ledger", "ledger.jsonl", "--json"
-    )
-    assert done.returncode == 0, done.stdout
-    assert count(database) > 100
-    # For the report of a run that passes, too.
-    sys.stdout.write(f"start to first stored row, seconds: {waits}\n")
-    assert sorted(waits)[len(waits) // 2] <= 3.0, waits
-    assert max(waits) <= 8.0, waits
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "garbage"])

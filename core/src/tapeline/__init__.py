@@ -79,7 +79,8 @@ if TYPE_CHECKING:
         refresh_instruments,
     )
     from tapeline.logs import get_logger
-    from tapeline.runtime import Engine, EngineSettings, SinkSettings
+    from tapeline.runtime import Engine, EngineSettings, SinkSettings, use_seams
+    from tapeline.seams import Seams
 
 __all__ = [
     "API_VERSION",
@@ -120,6 +121,7 @@ __all__ = [
     "PluginError",
     "PluginInfo",
     "RateLimiter",
+    "Seams",
     "Secret",
     "Service",
     "ServiceAdapter",
@@ -149,6 +151,7 @@ __all__ = [
     "get_supported_exchanges",
     "hookimpl",
     "refresh_instruments",
+    "use_seams",
 ]
 
 # A plugin that only imports the contract does not pay for the whole runtime.
@@ -169,6 +172,8 @@ _LATER = {
     "Engine": "tapeline.runtime",
     "EngineSettings": "tapeline.runtime",
     "SinkSettings": "tapeline.runtime",
+    "use_seams": "tapeline.runtime",
+    "Seams": "tapeline.seams",
 }
 
 

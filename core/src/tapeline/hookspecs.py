@@ -130,7 +130,10 @@ class ExchangeSession(Protocol):
 
     @hookspec(firstresult=True)
     def tick(self, now: Now) -> Tick:
-        """Time has come to *wake_at_ns*, or a second has passed."""
+        """Time has come to *wake_at_ns*, or a second has passed.
+
+        Five seconds, when the session was told nothing since the last tick.
+        """
         raise NotImplementedError
 
     @hookspec(firstresult=True)

@@ -31,7 +31,8 @@ from tapeline.model import (
     Subscription,
     Trade,
 )
-from tapeline.runtime.backfiller import Backfiller, BackfillSettings
+from tapeline.runtime.backfill_walks import BackfillSettings
+from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.testing import VirtualClock, run_virtual
@@ -324,6 +325,44 @@ def test_what_is_lost_meanwhile_is_filled_too_and_first() -> None:
     newer = told.asked.index(398)
     assert max(told.asked[:newer]) <= 200
     assert min(told.asked[newer : newer + 19]) > 200, "the newest gap first"
+
+
+def test_gaps_that_lie_close_together_are_filled_by_the_same_pages() -> None:
+    """Of a stream that loses every third trade, not every gap costs a request."""
+
+    async def act(world: World) -> None:
+        await anyio.sleep(5.0)
+        world.asked.clear()
+        world.live(*(number for number in range(202, 231) if number % 3))
+        world._emit(world.pipeline.settle(world.clock.wall_ns()))
+        await anyio.sleep(15.0)
+
+    told = scene(act, ids=list(range(50, 231)))
+
+    assert told.stored == list(range(100, 231))
+    assert {state for state, _ in told.states()} == {"closed"}
+    assert len(told.gaps()) == 10
+    # Nine gaps, three pages of ten rows each, and nothing asked for twice.
+    assert len(told.asked) <= 4
+
+
+def test_a_stream_with_ever_new_gaps_is_asked_for_now_and_then() -> None:
+    async def act(world: World) -> None:
+        await anyio.sleep(5.0)
+        world.asked.clear()
+        for number in range(300, 420, 4):
+            world.ids += range(world.ids[-1] + 1, number + 1)
+            world.live(number)
+            world._emit(world.pipeline.settle(world.clock.wall_ns()))
+            await anyio.sleep(0.25)
+        await anyio.sleep(5.0)
+
+    told = scene(act, ids=ALL)
+
+    assert [(g.from_id,g.to_id,g.state) for g in told.gaps().values() if g.state!="closed"]==[], (told.asked, told.backfiller.statistics)
+    assert told.stored == list(range(100, 417))
+    # Thirty gaps in eight seconds, and the large one that began them.
+    assert len(told.asked) < 10 + 30
 
 
 def test_a_live_trade_that_comes_late_is_stored_once() -> None:

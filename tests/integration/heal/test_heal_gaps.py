@@ -114,7 +114,7 @@ def test_drops_among_skipped_ids_are_told_apart(tell: Tell, venue: Any) -> None:
     assert told.check_candles() > 10
 
 
-TROUBLES = {
+TROUBLES: dict[str, dict[str, Any]] = {
     "503": {"kind": "rest-status", "for_s": 20.0, "status": 503},
     "429": {"kind": "rest-status", "for_s": 20.0, "status": 429},
     "flaky": {"kind": "rest-status", "for_s": 60.0, "probability": 0.6, "status": 500},
@@ -131,7 +131,7 @@ TROUBLES = {
 def test_a_rest_side_in_trouble_closes_nothing_wrongly(
     tell: Tell, venue: Any, trouble: str
 ) -> None:
-    wish = {"at_s": 3.0, **TROUBLES[trouble]}
+    wish: dict[str, Any] = {"at_s": 3.0, **TROUBLES[trouble]}
     status, body = venue.expired
     answers = {
         "empty": {"status": 200, "body": venue.empty},

@@ -23,7 +23,8 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.plugins import PluginRegistry
-from tapeline.runtime.backfiller import Backfiller, BackfillSettings
+from tapeline.runtime.backfill_walks import BackfillSettings
+from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.healing import Healer
 from tapeline.runtime.pipeline import Output, Pipeline
 from tapeline.testing import (

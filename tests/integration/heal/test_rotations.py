@@ -31,7 +31,7 @@ def check_nothing_missing(told: Any) -> None:
 
 
 @pytest.mark.parametrize("venue", ["okx", "binance", "binance-swap"], indirect=True)
-def test_a_week_of_rotations_leaves_no_gap(
+def test_days_of_rotations_leave_no_gap(
     tell: Tell, venue: Any, request: pytest.FixtureRequest
 ) -> None:
     """Binance cuts after 24 hours, OKX announces an upgrade twice a day."""

@@ -106,7 +106,9 @@ class Sample:
 
     def __str__(self) -> str:
         said = "; ".join(self.health.issues) or "ready"
-        return f"at {self.at_s:.0f} s: {said} ({self.what} behind {self.behind_s:.1f} s)"
+        return (
+            f"at {self.at_s:.0f} s: {said} ({self.what} behind {self.behind_s:.1f} s)"
+        )
 
 
 class Witness:
@@ -271,10 +273,14 @@ def watch(tmp_path: Path, venue: Venue) -> Callable[..., Told]:
         async def story() -> Told:
             clock = VirtualClock()
             ledger = Ledger()
-            simulator = PluginRegistry().exchange(venue.name).simulator(
-                Market(seed, rate_hz=rate_hz, start_ns=clock.wall_ns(), **market),
-                faults=faults,
-                ledger=ledger,
+            simulator = (
+                PluginRegistry()
+                .exchange(venue.name)
+                .simulator(
+                    Market(seed, rate_hz=rate_hz, start_ns=clock.wall_ns(), **market),
+                    faults=faults,
+                    ledger=ledger,
+                )
             )
             assert isinstance(simulator, SimulatorBase)
             if habits is not None:

@@ -174,9 +174,7 @@ def test_a_backfill_that_takes_long_is_ready_while_data_flows(
 
 
 @pytest.mark.parametrize("kind", ["halt", "delist"])
-def test_one_symbol_that_is_traded_no_more_degrades(
-    watch: Watch, kind: str
-) -> None:
+def test_one_symbol_that_is_traded_no_more_degrades(watch: Watch, kind: str) -> None:
     told = watch(
         240.0,
         faults=[Fault(kind=kind, symbol="ETH-USDT", at_s=30.0)],

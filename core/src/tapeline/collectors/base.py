@@ -76,7 +76,10 @@ class BaseDataCollector(CollectorLife):
         }
         self._callback_errors = CallbackErrors()
         self._callback_tasks = CallbackTasks(
-            self._seams.clock, self._callback_failed, self._callback_is_slow
+            self._seams.clock,
+            self._callback_failed,
+            self._callback_is_slow,
+            self._enter,
         )
         self._sinks: list[SinkSettings] = []
         self._seen_symbols = set(self.symbols)

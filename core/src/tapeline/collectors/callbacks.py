@@ -42,6 +42,7 @@ class CallbackTasks:
     Args:
         failed: told of every callback that raises.
         slow: told of a callback that missed points, and of how many by now.
+        entered: called in each task first.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class CallbackTasks:
         clock: Clock,
         failed: Callable[[Callback, Exception], None],
         slow: Callable[[Callback, int], None],
+        entered: Callable[[], None],
         settings: LiveSettings | None = None,
     ) -> None:
         self._clock = clock
         self._failed = failed
         self._slow = slow
+        self._entered = entered
         self._settings = settings or LiveSettings()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._consumers: dict[int, tuple[Callback, LiveConsumer]] = {}
@@ -127,8 +130,12 @@ class CallbackTasks:
         consumer = LiveConsumer(None, callback, "", None, queue, report)
         consumer.is_async = True
         self._consumers[id(callback)] = (callback, consumer)
-        tasks.start_soon(consumer.run, settings.turn)
+        tasks.start_soon(self._run, consumer)
         return consumer
+
+    async def _run(self, consumer: LiveConsumer) -> None:
+        self._entered()
+        await consumer.run(self._settings.turn)
 
     async def _drain(self) -> None:
         """Let what is queued be handled, for a moment."""

@@ -11,6 +11,11 @@ from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.model import DataType
 
 
+def _names(params: Mapping[str, Any] | None) -> str:
+    """The names alone: a value may be a key of an account."""
+    return repr(None if params is None else sorted(params))
+
+
 @attrs.define
 class CollectorConfig:
     """How a manager treats one collector; wins over the collector's own values."""
@@ -41,7 +46,7 @@ class ExchangeCollectorConfig:
     auto_restart: bool = True
     health_check_interval: float = DEFAULT_HEALTH_CHECK_INTERVAL
     store_raw_data: bool | Literal["files"] = False
-    custom_params: Mapping[str, Any] | None = None
+    custom_params: Mapping[str, Any] | None = attrs.field(default=None, repr=_names)
 
     @property
     def symbols(self) -> list[str]:

@@ -107,6 +107,7 @@ def _collector(
             "timeframes": list(section.timeframes),
             "venue_timeframes": list(section.venue_timeframes),
             "redundancy": section.redundancy,
+            "account": section.account,
             "audit": section.audit,
         },
         logger=add_log_file(f"tapeline.collector.{name}"),

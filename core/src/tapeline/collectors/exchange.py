@@ -24,11 +24,13 @@ from tapeline.logs import PartLogger
 from tapeline.model import (
     ALL_SYMBOLS,
     FROM_VENUE,
+    Balance,
     BookSnapshot,
     Candle,
     CollectorStatus,
     DataType,
     MarketDataPoint,
+    Subscription,
     width_ns,
 )
 from tapeline.runtime import Engine, EngineSettings, Feed, FeedSettings, SinkSettings
@@ -51,7 +53,7 @@ class ExchangeCollector(BaseDataCollector):
             ``"files"`` records all frames to files in the data folder instead.
         custom_params: the adapter's options, and ``market``, ``timeframes``,
             ``venue_timeframes``, ``audit``, ``ping_interval``,
-            ``max_reconnect_attempts``, ``max_restarts``, ``redundancy``.
+            ``max_reconnect_attempts``, ``max_restarts``, ``redundancy``, ``account``.
 
     Raises:
         UnknownExchange: its plugin is not installed.
@@ -112,6 +114,7 @@ class ExchangeCollector(BaseDataCollector):
         self.audit = params.audit
         self.config = params.config
         self.redundancy = params.redundancy
+        self.account = params.account
         self._max_reconnect_attempts = (
             params.max_reconnect_attempts or self._defaults.max_reconnect_attempts
         )
@@ -174,6 +177,7 @@ class ExchangeCollector(BaseDataCollector):
             store_raw=self.store_raw_data is True,
             raw_files=self.store_raw_data == "files",
             redundancy=self.redundancy,
+            account=self.account,
             restart_limit=self.max_restarts if self.auto_restart else 0,
             logs=self._logger_of,
         )
@@ -375,23 +379,23 @@ class ExchangeCollector(BaseDataCollector):
 
     async def _receive_async(self, point: MarketDataPoint) -> None:
         if self._is_ours(point):
+            self._enter()
             await self._notify_callbacks(point)
 
     def _is_own(self, record: object) -> bool:
         """Whether a record of the journal belongs to this collector's streams."""
-        stream = getattr(record, "stream", None)
-        return (
-            stream is not None
-            and stream.exchange == self.exchange_name
-            and stream.market == self.market
-            and (stream.symbol in self._seen_symbols or stream.symbol == ALL_SYMBOLS)
-        )
+        stream: Subscription | None = getattr(record, "stream", None)
+        if stream is None or stream.exchange != self.exchange_name:
+            return False
+        if stream.data_type == DataType.BALANCE:
+            return stream.symbol == (self.account or ALL_SYMBOLS)
+        return stream.market == self.market and stream.symbol in self._seen_symbols
 
     def _is_ours(self, point: MarketDataPoint) -> bool:
         if point.exchange != self.exchange_name:
             return False
-        if point.data_type == DataType.BALANCE:
-            return True
+        if isinstance(point, Balance):
+            return point.account == self.account
         market = getattr(point, "market", self.market)
         if market != self.market or point.symbol not in self.symbols:
             return False

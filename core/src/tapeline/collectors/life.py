@@ -267,6 +267,10 @@ class CollectorLife(abc.ABC):
         """Whether the caller runs within this collector, and would wait for itself."""
         return _inside.get(None) is self
 
+    def _enter(self) -> None:
+        """The current task is one of this collector's from now on."""
+        _inside.set(self)
+
     def _detached(self, job: Any) -> None:
         """Run *job* in a task of its own, outside of what it is going to end."""
         task = asyncio.get_running_loop().create_task(job, context=outside())
@@ -287,7 +291,7 @@ class CollectorLife(abc.ABC):
     # -- running ------------------------------------------------------------------
 
     async def _own(self, stop: anyio.Event) -> None:
-        _inside.set(self)
+        self._enter()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._keep_running, tasks.cancel_scope)
             # Waits for stop() for as long as the user wants to collect.

@@ -409,7 +409,7 @@ class CollectorManager:
                 told = collector.get_health_status()["issues"]
                 issues += [f"collector {name}: {issue}" for issue in told]
             elif name not in engine.feeds:
-                why = collector.last_error
+                why = collector.get_status()["statistics"]["last_error"]
                 reason = f": {why}" if why else ""
                 issues.append(f"collector {name} is {collector.status}{reason}")
         health = engine.health()
@@ -536,23 +536,29 @@ class CollectorManager:
         }
 
     async def _watch(self) -> None:
-        """Tell of health, and now and then start what should run and does not."""
+        """Look after health and collectors; nothing that fails there ends it."""
         clock = self._seams.clock
         looked_ns = clock.monotonic_ns()
         while True:
             interval_s = self.global_health_check_interval
-            await clock.sleep(min(_LOOK_S, interval_s))
-            self._tell_of_health()
-            self._notices.due()
-            if clock.monotonic_ns() - looked_ns < interval_s * 1e9:
-                continue
-            looked_ns = clock.monotonic_ns()
-            for name, member in list(self._members.items()):
-                if member.enabled and member.collector.needs_start:
-                    self._log.warning(
-                        f"{self.manager_name}: {name} does not run; starting it again"
-                    )
-                    await self.restart_collector(name)
+            try:
+                await clock.sleep(min(_LOOK_S, interval_s))
+                self._tell_of_health()
+                self._notices.due()
+                if clock.monotonic_ns() - looked_ns >= interval_s * 1e9:
+                    looked_ns = clock.monotonic_ns()
+                    await self._start_missing()
+            except Exception as error:  # a supervisor: the next look may do
+                self._log.error(f"{self.manager_name}: a look failed: {error!r}")
+
+    async def _start_missing(self) -> None:
+        """Start what should run and does not."""
+        for name, member in list(self._members.items()):
+            if member.enabled and member.collector.needs_start:
+                self._log.warning(
+                    f"{self.manager_name}: {name} does not run; starting it again"
+                )
+                await self.restart_collector(name)
 
     def _tell_of_health(self) -> None:
         health = self.health()

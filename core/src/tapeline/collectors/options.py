@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from tapeline.config import audit_problem, structure_options
+from tapeline.config import account_problem, audit_problem, structure_options
 from tapeline.errors import ConfigError, UnknownTimeframe
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import TIMEFRAMES
@@ -29,6 +29,7 @@ class CustomParams:
     reconnect_delay_s: float | None = None
     max_restarts: int | None = None
     redundancy: int = 1
+    account: str = ""
 
 
 def split_custom_params(
@@ -63,6 +64,9 @@ def split_custom_params(
     if type(redundancy) is not int or redundancy not in (1, 2):
         problems.append(("redundancy", f"expected 1 or 2, found {redundancy!r}"))
         redundancy = 1
+    account = rest.pop("account", "")
+    if account_problem(account):
+        problems.append(("account", account_problem(account)))
     for name, real in _ALIASES.items():
         if name in rest:
             rest[real] = rest.pop(name)
@@ -83,6 +87,7 @@ def split_custom_params(
         delay,
         None if restarts is None else int(restarts),
         redundancy,
+        account,
     )
 
 

@@ -1,6 +1,10 @@
 """Configuration: TOML into checked values, secrets hidden, every error at once."""
 
-from tapeline.config.collectors import AUDIT_TIMEFRAME, audit_problem
+from tapeline.config.collectors import (
+    AUDIT_TIMEFRAME,
+    account_problem,
+    audit_problem,
+)
 from tapeline.config.describing import (
     ConfigKey,
     describe_config,
@@ -32,6 +36,7 @@ __all__ = [
     "ServiceSection",
     "SinkSection",
     "TapelineConfig",
+    "account_problem",
     "audit_problem",
     "describe_config",
     "describe_environment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from typing import Final
 
@@ -30,6 +31,7 @@ AUDIT_TIMEFRAME: Final = "1m"
 """Of the candles that an audit compares at least."""
 
 DEFAULT_TIMEFRAMES: Final = ("1m",)
+_ACCOUNT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _OTHER_WORDS: Final = {
     "book": "orderbook",
     "books": "orderbook",
@@ -48,6 +50,16 @@ def audit_problem(adapter: ExchangeAdapter) -> str:
     return (
         f"expected an exchange with candles of {AUDIT_TIMEFRAME} of its own, found "
         f"{adapter.name}, which has none; leave audit out"
+    )
+
+
+def account_problem(account: object) -> str:
+    """Why *account* cannot name an account, in words; empty when it can."""
+    if isinstance(account, str) and (not account or _ACCOUNT.fullmatch(account)):
+        return ""
+    return (
+        "expected a name of up to 64 letters, digits, '.', '_' and '-', beginning "
+        f"with a letter or digit, found {found(account)}"
     )
 
 
@@ -154,6 +166,9 @@ class _Checks:
             sentence = audit_problem(self.adapter)
             if sentence:
                 self._say("audit", sentence)
+        sentence = account_problem(self.values.get("account", ""))
+        if sentence:
+            self._say("account", sentence)
 
     def _texts(self, key: str) -> tuple[str, ...]:
         value = self.values.get(key, ())

@@ -205,6 +205,13 @@ class CollectorSection:
         validator=and_(ge(1), le(2)),
         metadata=_doc("Connections that carry the same streams at once: 1 or 2."),
     )
+    account: str = attrs.field(
+        default="",
+        metadata=_doc(
+            "Name for the account whose balances are collected, stored with each of "
+            "them; needed where several accounts of one exchange are collected."
+        ),
+    )
     options: object = attrs.field(
         default=None, metadata=_doc("Table of the exchange plugin's own options.")
     )

@@ -139,6 +139,8 @@ class SinkRunner:
                 except Exception as error:
                     self._fail(error)
                 tasks.cancel_scope.cancel()
+        except ExceptionGroup as group:  # the same for what guards the writes
+            self._fail(group.exceptions[0])
         finally:
             await self._close()
             self._done.set()

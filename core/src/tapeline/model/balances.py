@@ -9,7 +9,7 @@ from decimal import Decimal
 import attrs
 
 from tapeline.model.points import DataType, MarketDataPoint, datetime_from_ns
-from tapeline.model.subscriptions import Subscription
+from tapeline.model.subscriptions import ALL_SYMBOLS, Subscription
 
 
 @attrs.frozen
@@ -41,6 +41,12 @@ class Balance(MarketDataPoint):
         return self.asset
 
     @property
+    def account(self) -> str:
+        """Name of the account, as its collector has it; empty when it has none."""
+        symbol = self.stream.symbol
+        return "" if symbol == ALL_SYMBOLS else symbol
+
+    @property
     def timestamp(self) -> datetime:
         return datetime_from_ns(self.exchange_ns)
 
@@ -51,6 +57,7 @@ class Balance(MarketDataPoint):
     @property
     def data(self) -> Mapping[str, object]:
         return {
+            "account": self.account,
             "asset": self.asset,
             "total": self.total,
             "free": self.free,

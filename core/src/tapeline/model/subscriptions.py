@@ -15,7 +15,8 @@ class Subscription:
     Args:
         exchange: name of the exchange.
         market: ``spot``, ``swap``, ``future`` or ``option``.
-        symbol: canonical symbol, or ``ALL_SYMBOLS``.
+        symbol: canonical symbol, or ``ALL_SYMBOLS``; of balances the name of the
+            account, where the collector gives it one.
         data_type: a ``DataType`` value or a plugin's namespaced name.
         channel: the adapter's name for the channel, e.g. ``trades`` or ``books5``.
         id_kind: ``fill``, ``aggregate``, ``block`` for trades; else empty.

@@ -14,12 +14,10 @@ from tapeline.backoff import Backoff
 from tapeline.clock import Clock
 from tapeline.errors import RequestFailed
 from tapeline.hookspecs import ExchangeAdapter
-from tapeline.integrity import IntervalSet
 from tapeline.model import (
     BACKFILLING,
     OPEN,
     UNRECOVERABLE,
-    Backfill,
     BackfillPage,
     Channel,
     Fetch,
@@ -27,97 +25,13 @@ from tapeline.model import (
     Response,
     Subscription,
 )
+from tapeline.runtime.backfill_walks import (
+    BackfillSettings,
+    BackfillStatistics,
+    Walk,
+)
 from tapeline.runtime.healing import BEYOND_REACH, Healer
 from tapeline.transport import RestClient
-
-
-@attrs.frozen
-class BackfillSettings:
-    """How patient a backfiller is.
-
-    Args:
-        look_s: how often it looks at gaps while there are some.
-        idle_look_s: how often it looks for gaps that nobody told it of.
-        page_s: bound of one request, with the retries of the client.
-        stale_s: pause before a page is asked for again that came from an old cache.
-        first_delay_s, slowest_delay_s: bounds of the growing delays after failures.
-        sure_after_s: how long a venue must go on saying that it has nothing older
-            before a gap is given up.
-        sure_after: how many walks must have ended so.
-        gather_s: least time between the first pages of two gaps of one stream, so
-            that those of a stream with many are filled together.
-        join_ids: gaps that are no further apart are filled by the same pages.
-    """
-
-    look_s: float = 0.5
-    idle_look_s: float = 5.0
-    page_s: float = 30.0
-    stale_s: float = 0.5
-    first_delay_s: float = 1.0
-    slowest_delay_s: float = 300.0
-    sure_after_s: float = 300.0
-    sure_after: int = 3
-    gather_s: float = 2.0
-    join_ids: int = 100
-
-
-@attrs.define
-class BackfillStatistics:
-    """What a backfiller has done so far."""
-
-    pages: int = 0
-    recovered: int = 0
-    stale: int = 0
-    failures: int = 0
-    given_up: int = 0
-
-
-@attrs.define(eq=False)
-class _Walk:
-    """The work on one gap.
-
-    Args:
-        gap: as it was when the pages began; its ids are what they may give, and
-            reach over neighbors that the same pages fill.
-        carrier: whose pages fill this one, too.
-        pages: None between two tries.
-        fetch: asked for and not answered yet.
-        seen: ids of all trades in the pages.
-        empty: ids between the rows of the pages: they were never issued.
-        due_ns: monotonic; not before.
-        troubled: the last try failed.
-        ends: tries in a row that ended where the venue says its memory ends.
-        ended_ns: monotonic, of the first of them.
-    """
-
-    gap: Gap
-    backoff: Backoff
-    pages: Backfill | None = None
-    fetch: Fetch | None = None
-    seen: IntervalSet = attrs.field(factory=IntervalSet)
-    empty: IntervalSet = attrs.field(factory=IntervalSet)
-    due_ns: int = 0
-    troubled: bool = False
-    ends: int = 0
-    ended_ns: int = 0
-    carrier: _Walk | None = None
-
-    def begin(self, gap: Gap, pages: Backfill) -> None:
-        """Start from the newest missing id, trusting nothing of earlier tries."""
-        self.gap, self.pages, self.fetch = gap, pages, None
-        self.seen.clear()
-        self.empty.clear()
-
-    def learn(self, page: BackfillPage) -> None:
-        """Note what *page* shows, and what it proves not to exist."""
-        for trade in page.trades:
-            self.seen.add(trade.first_id, trade.last_id)
-            self.empty.remove(trade.first_id, trade.last_id)
-        first, last = page.proven_from_id, page.proven_to_id
-        if page.stale or first is None or last is None:
-            return
-        for low, high in list(self.seen.gaps(first, last)):
-            self.empty.add(low, high)
 
 
 class Backfiller:
@@ -151,7 +65,7 @@ class Backfiller:
         self._random = rng
         self._settings = settings or BackfillSettings()
         self._logger = logger or logging.getLogger("tapeline.backfill")
-        self._walks: dict[int, _Walk] = {}
+        self._walks: dict[int, Walk] = {}
         self._begun_ns: dict[Subscription, int] = {}
         self._draining = False
         self._poked = anyio.Event()
@@ -195,7 +109,7 @@ class Backfiller:
         settings = self._settings
         return settings.look_s if self._walks else settings.idle_look_s
 
-    def _next_walk(self) -> _Walk | None:
+    def _next_walk(self) -> Walk | None:
         """The one to work on now: the newest gap that is due."""
         self._look()
         now_ns = self._clock.monotonic_ns()
@@ -208,7 +122,22 @@ class Backfiller:
         ]
         return max(due, key=lambda walk: _age_key(walk.gap), default=None)
 
-    def _may_begin(self, walk: _Walk, now_ns: int) -> bool:
+    def _hand_on(self, walk: Walk) -> None:
+        """Its gap is closed: let its pages go on for one that they fill, too."""
+        carried = [one for one in self._walks.values() if one.carrier is walk]
+        if walk.pages is None or not carried:
+            return
+        heir = max(carried, key=lambda one: _age_key(one.gap))
+        gap = self._healer.find(heir.gap.stream, heir.gap.gap_id)
+        if gap is None:
+            return
+        for one in carried:
+            one.carrier = None if one is heir else heir
+        heir.go_on(gap, walk)
+        if gap.state != BACKFILLING:
+            self._healer.revise(gap, BACKFILLING)
+
+    def _may_begin(self, walk: Walk, now_ns: int) -> bool:
         """Whether enough time has passed since pages of its stream were begun."""
         begun_ns = self._begun_ns.get(walk.gap.stream)
         return (
@@ -217,14 +146,14 @@ class Backfiller:
             or now_ns - begun_ns >= self._settings.gather_s * 1e9
         )
 
-    def _is_carried(self, walk: _Walk) -> bool:
+    def _is_carried(self, walk: Walk) -> bool:
         """Whether the pages of another gap are at work that fill this one, too."""
         carrier = walk.carrier
         return carrier is not None and (
             carrier.pages is not None and self._is_ours(carrier)
         )
 
-    def _widened(self, walk: _Walk, gap: Gap) -> Gap:
+    def _widened(self, walk: Walk, gap: Gap) -> Gap:
         """*gap*, reaching over those beside it that the same pages may fill."""
         assert gap.from_id is not None
         assert gap.to_id is not None
@@ -267,9 +196,9 @@ class Backfiller:
         for gap_id, gap in found.items():
             if gap_id not in self._walks and gap_id not in claimed:
                 claimed.add(gap_id)
-                self._walks[gap_id] = _Walk(gap, self._backoff())
+                self._walks[gap_id] = Walk(gap, self._backoff())
 
-    def _let_go(self, walk: _Walk) -> None:
+    def _let_go(self, walk: Walk) -> None:
         """Not our work any more; an open gap must not say that it is in work."""
         gap_id = walk.gap.gap_id
         self._walks.pop(gap_id, None)
@@ -284,7 +213,7 @@ class Backfiller:
 
     # -- one page ----------------------------------------------------------------
 
-    async def _turn(self, walk: _Walk) -> None:
+    async def _turn(self, walk: Walk) -> None:
         fetch = self._ask(walk)
         if fetch is None:
             return
@@ -302,7 +231,7 @@ class Backfiller:
             return
         self._take(walk, page)
 
-    async def _answer(self, walk: _Walk, fetch: Fetch) -> Response | None:
+    async def _answer(self, walk: Walk, fetch: Fetch) -> Response | None:
         """The venue's answer; None when there is none, or none is wanted any more."""
         response: Response | None = None
         async with anyio.create_task_group() as tasks:
@@ -318,7 +247,7 @@ class Backfiller:
         self._look()
         return response
 
-    async def _watch(self, walk: _Walk, scope: anyio.CancelScope) -> None:
+    async def _watch(self, walk: Walk, scope: anyio.CancelScope) -> None:
         """Cancel a request when its gap closed, or its stream is not wanted."""
         # Ends with the request.
         while self._is_ours(walk):
@@ -326,10 +255,10 @@ class Backfiller:
             self._look()
         scope.cancel()
 
-    def _is_ours(self, walk: _Walk) -> bool:
+    def _is_ours(self, walk: Walk) -> bool:
         return self._walks.get(walk.gap.gap_id) is walk
 
-    def _ask(self, walk: _Walk) -> Fetch | None:
+    def _ask(self, walk: Walk) -> Fetch | None:
         """The next request for *walk*; None when there is none now."""
         gap = self._healer.find(walk.gap.stream, walk.gap.gap_id)
         if gap is None:
@@ -357,7 +286,7 @@ class Backfiller:
             self._fail(walk, "the pages ended without proving it whole")
         return fetch
 
-    def _take(self, walk: _Walk, page: BackfillPage) -> None:
+    def _take(self, walk: Walk, page: BackfillPage) -> None:
         first, last = walk.gap.from_id, walk.gap.to_id
         assert first is not None
         assert last is not None
@@ -380,6 +309,7 @@ class Backfiller:
         walk.troubled = False
         gap = self._healer.find(stream, walk.gap.gap_id)
         if gap is None:
+            self._hand_on(walk)
             self._let_go(walk)
         elif page.exhausted:
             self._exhausted(walk, gap)
@@ -390,7 +320,7 @@ class Backfiller:
 
     # -- when it does not work out ------------------------------------------------
 
-    def _exhausted(self, walk: _Walk, gap: Gap) -> None:
+    def _exhausted(self, walk: Walk, gap: Gap) -> None:
         """The venue says that it has nothing older; a cache may say so wrongly."""
         now_ns = self._clock.monotonic_ns()
         if walk.ends == 0:
@@ -403,7 +333,7 @@ class Backfiller:
         else:
             self._fail(walk, "the venue has nothing older")
 
-    def _fail(self, walk: _Walk, reason: str) -> None:
+    def _fail(self, walk: Walk, reason: str) -> None:
         """This try is over; the next one begins from the start."""
         walk.pages = walk.fetch = None
         gap = self._healer.find(walk.gap.stream, walk.gap.gap_id)
@@ -414,7 +344,7 @@ class Backfiller:
             self._healer.revise(gap, OPEN)
         self._postpone(walk, reason)
 
-    def _postpone(self, walk: _Walk, reason: str) -> None:
+    def _postpone(self, walk: Walk, reason: str) -> None:
         delay_s = walk.backoff.next_delay_s(self._settings.first_delay_s / 2)
         walk.due_ns = self._clock.monotonic_ns() + int(delay_s * 1e9)
         walk.troubled = True

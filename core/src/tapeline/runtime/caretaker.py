@@ -74,7 +74,7 @@ class Caretaker:
         )
         self.parts = {
             part: Supervised(f"{part} of {name}")
-            for part in ("backfill", "watch", "instruments")
+            for part in ("care", "backfill", "watch", "instruments")
         }
         self._feed = feed
         self._refresh = anyio.Event()
@@ -87,12 +87,15 @@ class Caretaker:
     async def run(self) -> None:
         """Care until ``stop``; a part that fails is started again."""
         with self._scope:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._supervise, "backfill", self.backfiller.run)
-                tasks.start_soon(self._supervise, "watch", self.watcher.run)
-                tasks.start_soon(self._supervise, "instruments", self._keep_fresh)
-                if self._fetcher is not None:
-                    tasks.start_soon(self._supervise, "audit", self._fetcher.run)
+            await self._supervise("care", self._run_parts)
+
+    async def _run_parts(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._supervise, "backfill", self.backfiller.run)
+            tasks.start_soon(self._supervise, "watch", self.watcher.run)
+            tasks.start_soon(self._supervise, "instruments", self._keep_fresh)
+            if self._fetcher is not None:
+                tasks.start_soon(self._supervise, "audit", self._fetcher.run)
 
     def fetch_candles(self, fetcher: CandleFetcher) -> None:
         """Ask for the venue's candles that did not come; before ``run``."""
@@ -124,6 +127,10 @@ class Caretaker:
             for stream in self._feed.halted
         ]
         return attrs.evolve(status, subscriptions=(*streams, *halted))
+
+    def failed_parts(self) -> list[Supervised]:
+        """Parts that are not started again."""
+        return [part for part in self.parts.values() if part.state == "failed"]
 
     def statistics(self) -> dict[str, object]:
         """What backfill and watch have done so far, JSON-ready."""

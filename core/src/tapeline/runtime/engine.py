@@ -34,6 +34,7 @@ from tapeline.model import (
     Subscription,
 )
 from tapeline.plugins import bind_session
+from tapeline.runtime.accounts import check_accounts
 from tapeline.runtime.audits import Audits, CandleFetcher
 from tapeline.runtime.bans import JournalBans
 from tapeline.runtime.book_keeper import BookKeeper
@@ -72,6 +73,7 @@ _IDLE_TICK_S = 5.0
 _CALM_NS = 5 * 10**9
 """Without any news for so long, nothing waits for a deadline of the pipeline."""
 _CLOSE_TIMEOUT_S = 5.0
+_LEAST_FLUSH_S = 1.0
 # Gaps are filled long after; bars must not be given up before them.
 _CANDLES = CandleSettings(repair_window_s=30 * 86_400.0, max_holes=2_048)
 
@@ -168,6 +170,7 @@ class Engine:
             raise TapelineError(
                 f"expected collector names to differ, found {settings.name!r} twice"
             )
+        check_accounts(settings, (feed.settings for feed in self.feeds.values()))
         instruments = self._instruments.setdefault(settings.adapter.name, {})
         adapter = settings.adapter
         # One address for all collectors of a venue, so they share its budgets.
@@ -426,13 +429,14 @@ class Engine:
                     ready.set_result(None)
                     # Waits for stop() for as long as the user wants to collect.
                     await self._stop.wait()
+                    stopped_ns = self.seams.clock.monotonic_ns()
                     await self._stop_feeds()
                     await self._heal_rest()
                     for raw_files in self._raw.values():
                         raw_files.stop()
                     pipeline_scope.cancel()
                 self._tasks = None
-                await self._finish(journal)
+                await self._finish(journal, stopped_ns)
                 outer.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
@@ -612,14 +616,17 @@ class Engine:
         save_state(journal, self.pipeline)
         self.consolidations.save(journal)
 
-    async def _finish(self, journal: JournalLike) -> None:
+    async def _finish(self, journal: JournalLike, stopped_ns: int) -> None:
         self.step()
         last = self.pipeline.finish(self.seams.clock.wall_ns())
         self._emit(last, ends=True)
         if not self._leftovers.hold_checkpoints:
             save_state(journal, self.pipeline)
         self.consolidations.save(journal, force=True)
-        deadline_s = 0.0 if self._force else self.settings.stop_timeout_s
+        # One deadline for the whole end: what sockets and gaps took is gone.
+        passed_s = (self.seams.clock.monotonic_ns() - stopped_ns) / 1e9
+        left_s = max(_LEAST_FLUSH_S, self.settings.stop_timeout_s - passed_s)
+        deadline_s = 0.0 if self._force else left_s
         with anyio.move_on_after(deadline_s):
             await journal.wait_committed(journal.last)
         await self._sinks.stop(deadline_s)
@@ -676,6 +683,11 @@ class Engine:
         if caretaker is not None:
             return caretaker.status()
         return self.feeds[name].link.status()
+
+    def failed_parts(self, name: str) -> list[Supervised]:
+        """What looks after feed *name* no more, though it should."""
+        caretaker = self._caretakers.get(name)
+        return [] if caretaker is None else caretaker.failed_parts()
 
     def is_given_up(self, name: str, subscription: Subscription) -> bool:
         """Whether a silent stream of feed *name* could not be judged for too long."""

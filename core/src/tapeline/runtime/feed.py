@@ -48,7 +48,8 @@ def wanted_streams(
     wanted: dict[Subscription, Channel] = {}
     names = list(dict.fromkeys(symbols))
     for data_type in types:
-        targets = [ALL_SYMBOLS] if data_type == DataType.BALANCE else names
+        whole = [settings.account or ALL_SYMBOLS]
+        targets = whole if data_type == DataType.BALANCE else names
         for symbol in targets:
             subscription, channel = _stream(settings, symbol, data_type, "")
             wanted[subscription] = channel

@@ -84,15 +84,35 @@ def _feed_issues(
         return
     for sentence in feed.unknown_symbols.values():
         yield f"collector {name}: {sentence}"
-    failed = {one.socket: one.failed for one in status.sockets if one.failed}
+    for lost in engine.failed_parts(name):
+        # Without it nobody can tell, or repair.
+        yield f"{lost.name} has failed: {lost.last_error}"
+    failed = _failed_sockets(status)
     for reason in dict.fromkeys(failed.values()):
         yield f"collector {name} has failed: {reason}"
     for stream in status.subscriptions:
         if stream.socket in failed and stream.state is State.DISCONNECTED:
             continue
         if not _is_delivered(engine, name, feed, stream):
-            reason = f": {stream.reason}" if stream.reason else ""
+            why = stream.reason
+            if stream.state is State.DISCONNECTED:
+                why = _why_closed(status, stream.socket)
+            reason = f": {why}" if why else ""
             yield f"{stream.subscription} is {stream.state}{reason}"
+
+
+def _failed_sockets(status: LinkStatus) -> dict[int, str]:
+    """Sockets that no line opens any more, with the reason of one."""
+    failed = {one.socket: one.failed for one in status.sockets if one.failed}
+    for one in status.sockets:
+        if not one.failed:
+            failed.pop(one.socket, None)
+    return failed
+
+
+def _why_closed(status: LinkStatus, socket: int) -> str:
+    reasons = (one.last_error for one in status.sockets if one.socket == socket)
+    return next((reason for reason in reasons if reason), "")
 
 
 def _is_delivered(

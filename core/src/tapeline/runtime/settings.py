@@ -29,6 +29,8 @@ class FeedSettings:
         raw_files: record all frames and REST answers to files in the data folder.
         restart_limit: restarts an hour after faults that are not the transport's.
         redundancy: sockets that carry the same streams: 1 or 2.
+        account: name of the account whose balances are collected; see
+            ``Balance.account``.
         logs: makes the logger of one part (``link``, ``feed``, ``watch``, …); None
             for loggers below ``tapeline``.
     """
@@ -45,6 +47,7 @@ class FeedSettings:
     raw_files: bool = False
     restart_limit: int = 5
     redundancy: int = 1
+    account: str = ""
     logs: Callable[[str], logging.Logger] | None = None
 
     def logger(self, part: str) -> logging.Logger:
@@ -82,7 +85,7 @@ class EngineSettings:
         checkpoint_s: how often open bars and stream state are saved.
         book_sample_s: least time between two stored snapshots of one book.
         book_depth: levels a side of stored snapshots of local books.
-        stop_timeout_s: how long sinks may flush at the end.
+        stop_timeout_s: how long the end may take; sinks flush in what is left of it.
         heal_timeout_s: how long open gaps may still be filled at the end.
         max_silence_s: longest silence of a stream that is never asked about.
         candle_grace_s: how long after its end a bar waits for trades.
@@ -96,7 +99,7 @@ class EngineSettings:
     checkpoint_s: float = 1.0
     book_sample_s: float = 1.0
     book_depth: int = 50
-    stop_timeout_s: float = 10.0
+    stop_timeout_s: float = 8.0
     heal_timeout_s: float = 3.0
     max_silence_s: float = 300.0
     reconnect_delay_s: float = 5.0

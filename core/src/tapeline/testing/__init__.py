@@ -1,4 +1,12 @@
-"""Public fakes: a seeded market, simulators' base, virtual time, memory transports."""
+"""Public fakes: a seeded market, simulators' base, virtual time, memory transports.
+
+The conformance kits (``ExchangeConformance``, ``SinkConformance``, ``certify`` and
+what they are given) are imported when they are first asked for: they need all of
+core, and pytest when they run.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from tapeline.testing.executor import InlineExecutor
 from tapeline.testing.fault_scripts import load_faults, parse_faults
@@ -12,6 +20,14 @@ from tapeline.testing.instruments import (
 from tapeline.testing.ledger import Ledger, LedgerFill, read_ledger
 from tapeline.testing.loopback import LoopbackServer
 from tapeline.testing.market import START_NS, Execution, Feed, Fill, Market
+from tapeline.testing.mini_adapter import (
+    MiniAdapter,
+    MiniConfig,
+    MiniSession,
+    mini_answers,
+    mini_stream,
+)
+from tapeline.testing.mini_venue import MiniVenue
 from tapeline.testing.mixes import (
     FaultWords,
     Incident,
@@ -48,11 +64,30 @@ from tapeline.testing.virtual_time import (
 )
 from tapeline.testing.wires import MemoryWire
 
+if TYPE_CHECKING:
+    from tapeline.testing.conformance import (
+        SECRET_TEXT,
+        Certificate,
+        Destination,
+        ExchangeConformance,
+        ExchangeUnderTest,
+        Recording,
+        SimulatedCollection,
+        SinkConformance,
+        SinkUnderTest,
+        certify,
+    )
+
 __all__ = [
     "CAUSES",
     "DEFAULT_INSTRUMENTS",
+    "SECRET_TEXT",
     "START_NS",
     "TINY_BASE",
+    "Certificate",
+    "Destination",
+    "ExchangeConformance",
+    "ExchangeUnderTest",
     "Execution",
     "Fault",
     "FaultRun",
@@ -77,10 +112,18 @@ __all__ = [
     "MemorySocket",
     "MemoryVenue",
     "MemoryWire",
+    "MiniAdapter",
+    "MiniConfig",
+    "MiniSession",
+    "MiniVenue",
+    "Recording",
     "ScriptedHttp",
     "SimConnection",
     "SimInstrument",
+    "SimulatedCollection",
     "SimulatorBase",
+    "SinkConformance",
+    "SinkUnderTest",
     "TcpProxy",
     "Timers",
     "TinyAdapter",
@@ -93,9 +136,12 @@ __all__ = [
     "VirtualClock",
     "VirtualDeadlock",
     "VirtualTimeLoop",
+    "certify",
     "judge",
     "linear_swap",
     "load_faults",
+    "mini_answers",
+    "mini_stream",
     "parse_faults",
     "random_faults",
     "random_incidents",
@@ -104,3 +150,27 @@ __all__ = [
     "spot",
     "tiny_stream",
 ]
+
+_KIT = frozenset(
+    {
+        "Certificate",
+        "Destination",
+        "ExchangeConformance",
+        "ExchangeUnderTest",
+        "Recording",
+        "SECRET_TEXT",
+        "SimulatedCollection",
+        "SinkConformance",
+        "SinkUnderTest",
+        "certify",
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """A name of the conformance kits, imported with all that it needs."""
+    if name not in _KIT:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    kit = importlib.import_module("tapeline.testing.conformance")
+    found = globals()[name] = getattr(kit, name)
+    return found

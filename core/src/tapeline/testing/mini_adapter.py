@@ -54,12 +54,9 @@ from tapeline.model import (
     Subscription,
     Trade,
 )
-from tapeline.testing.mini_venue import MiniVenue
+from tapeline.testing.mini_venue import WHOLE_BOOK, MiniVenue
 
 MINI = "mini"
-PAGE_ROWS = 100
-"""Fills that one page of the venue has."""
-
 _STREAMS_A_FRAME = 20
 _DAY_S = 86_400.0
 _LARGEST_ID = 2**63 - 1
@@ -80,10 +77,10 @@ class MiniTrade(msgspec.Struct, tag_field="kind", tag="trade"):
 
 
 class MiniBook(msgspec.Struct, tag_field="kind", tag="book"):
-    """A whole book (*prev* null) or what changed since *prev*."""
+    """A whole book (*prev* is -1) or what changed since *prev*."""
 
     symbol: str
-    prev: int | None
+    prev: int
     seq: int
     bids: list[tuple[str, str]]
     asks: list[tuple[str, str]]
@@ -227,16 +224,14 @@ class MiniSession(SessionBase):
         stream = self._streams[f"trade:{message.symbol}"]
         return trade_from(message, stream, received_ns, LIVE)
 
-    def _book(
-        self, message: MiniBook, received_ns: int
-    ) -> BookSnapshot | BookDelta:
+    def _book(self, message: MiniBook, received_ns: int) -> BookSnapshot | BookDelta:
         stream = self._streams[f"book:{message.symbol}"]
         for level in (*message.bids, *message.asks):
             _number(level[0])
             _number(level[1])
         seq = _id(message.seq)
         at_ns = _time(message.ts)
-        if message.prev is None:
+        if message.prev == WHOLE_BOOK:
             return BookSnapshot(
                 stream, message.bids, message.asks, seq, at_ns, received_ns
             )
@@ -450,4 +445,3 @@ def _sample(frame: str | bytes) -> str:
 
 def _word(stream: Subscription) -> str:
     return f"{stream.channel}:{stream.symbol}"
-

@@ -18,6 +18,9 @@ from tapeline.testing.simulator import Levels, SimConnection, SimulatorBase
 PAGE_ROWS = 100
 """Most fills of one page."""
 
+WHOLE_BOOK = -1
+"""What a frame with a whole book says it follows."""
+
 _LIMITS = (
     Limit("connects", 3, 1.0),
     Limit("frames", 5, 1.0),
@@ -169,7 +172,7 @@ class MiniVenue(SimulatorBase):
             self._publish(symbol, now_ns)
         bids = book.texts(book.bids, best_high=True)
         asks = book.texts(book.asks, best_high=False)
-        frame = _text(_book(symbol, None, book.seq, bids, asks, now_ns))
+        frame = _text(_book(symbol, WHOLE_BOOK, book.seq, bids, asks, now_ns))
         self.push(connection, "book", symbol, frame, now_ns)
 
     def _publish(self, symbol: str, at_ns: int) -> None:
@@ -213,7 +216,7 @@ def _sum_of(fills: Sequence[Fill]) -> str:
 
 def _book(
     symbol: str,
-    prev: int | None,
+    prev: int,
     seq: int,
     bids: object,
     asks: object,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
@@ -23,6 +24,8 @@ from tapeline.errors import (
 )
 from tapeline.hookspecs import SimClose, SimFrame, SimPing, SimulatedExchange
 from tapeline.model import Dial, Request, Response
+from tapeline.seams import Seams
+from tapeline.testing.executor import InlineExecutor
 from tapeline.testing.simulator import HalfOpen, HearsPings, HearsPongs
 
 _LONGEST_NAP_S = 60.0
@@ -175,6 +178,14 @@ class MemoryVenue:
     def http(self) -> MemoryHttp:
         """This venue as the ``Http`` seam, whatever the host of a URL."""
         return MemoryHttp(self)
+
+    def seams(self, seed: int = 0) -> Seams:
+        """What makes a runtime talk to this venue; see ``tapeline.use_seams``.
+
+        Blocking calls run inline, as virtual time needs it.
+        """
+        chance = random.Random(seed)
+        return Seams(self.clock, self.dialer, self.http, InlineExecutor(), chance)
 
     def now_ns(self) -> int:
         """The venue's wall clock, nanoseconds UTC."""

@@ -18,7 +18,6 @@ import msgspec
 from tapeline.errors import DataValidationError
 from tapeline.hookspecs import Instruments
 from tapeline.model import (
-    ALL_SYMBOLS,
     Budget,
     DataType,
     Fetch,
@@ -227,7 +226,7 @@ def read_server_time(response: Response) -> int:
 
 def probe(config: BinanceConfig, subscription: Subscription) -> Fetch | None:
     """Ask for the newest trade, book or ticker of a stream's instrument."""
-    if subscription.symbol == ALL_SYMBOLS:
+    if subscription.data_type == DataType.BALANCE:
         return None
     family, symbol = _target(subscription, {})
     weights = WEIGHTS[family]

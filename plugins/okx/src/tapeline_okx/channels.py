@@ -177,7 +177,7 @@ Key = tuple[str, str]
 
 def arg_of(subscription: Subscription, instruments: Instruments) -> dict[str, str]:
     """The argument that subscribes *subscription*."""
-    if subscription.symbol == ALL_SYMBOLS:
+    if subscription.data_type == DataType.BALANCE:
         return {"channel": subscription.channel}
     known = instruments.get((subscription.market, subscription.symbol))
     if known is not None:

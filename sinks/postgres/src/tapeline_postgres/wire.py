@@ -243,6 +243,7 @@ def _balance(balance: Balance, journal_id: str, position: int, ordinal: int) -> 
         balance.snapshot,
         balance.exchange_ns,
         balance.received_ns,
+        balance.account,
     )
 
 

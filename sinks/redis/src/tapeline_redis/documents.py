@@ -166,6 +166,7 @@ def _balance(balance: Balance) -> dict[str, object]:
     return {
         **_head("balance", balance.stream),
         "symbol": balance.asset,
+        "account": balance.account,
         "total": balance.total,
         "free": balance.free,
         "locked": balance.locked,

@@ -219,6 +219,7 @@ def balance_row(balance: Balance, journal_id: str, position: int, ordinal: int) 
         balance.exchange_ns,
         balance.received_ns,
         timestamp_text(balance.exchange_ns),
+        balance.account,
     )
 
 

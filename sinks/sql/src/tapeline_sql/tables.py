@@ -217,6 +217,7 @@ class BalanceRow(_Base, table=True):
     exchange_ns: int = _integer()
     received_ns: int = _integer()
     timestamp: datetime = _moment()
+    account: str = _text()
 
 
 class RawTradeRow(_Base, table=True):

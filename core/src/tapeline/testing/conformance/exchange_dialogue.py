@@ -36,6 +36,7 @@ from tapeline.testing.conformance.verdicts import NotApplicable, NotShown, RuleB
 
 _HOUR_S = 3_600.0
 _MOST_TICKS = 20_000
+_MOST_SENDS = 1_000
 _BODIES: Sequence[bytes] = (
     *(frame if isinstance(frame, bytes) else frame.encode() for frame in FOREIGN[:19]),
     b'{"code":"x","msg":1}',
@@ -81,7 +82,7 @@ def rejected(subject: ExchangeUnderTest) -> None:
                 f"{recording.name}: {len(refusals)} of {len(recording.subscriptions)} "
                 "refused streams are rejected"
             )
-        if not all(isinstance(each.code, str) and each.code for each in refusals):
+        if not all(each.code for each in refusals):
             raise RuleBroken(f"{recording.name}: a Rejected without the venue's code")
 
 
@@ -137,7 +138,9 @@ def dials(subject: ExchangeUnderTest) -> None:
                 )
 
 
-@case("EX-TICK-001", "a session asks to be woken in the future, and is quiet in between")
+@case(
+    "EX-TICK-001", "a session asks to be woken in the future, and is quiet in between"
+)
 def ticks(subject: ExchangeUnderTest) -> None:
     """An hour passes on a fake clock without any data. The session is ticked when it
     asked for, and each second otherwise; ``wake_at_ns`` must lie ahead, and what it
@@ -163,7 +166,9 @@ def ticks(subject: ExchangeUnderTest) -> None:
             if now_s >= _HOUR_S:
                 break
         else:
-            raise RuleBroken(f"{recording.name}: it is woken {_MOST_TICKS} times an hour")
+            raise RuleBroken(
+                f"{recording.name}: it is woken {_MOST_TICKS} times an hour"
+            )
         if sent > _HOUR_S:
             raise RuleBroken(f"{recording.name}: {sent} actions in an hour of silence")
 
@@ -264,11 +269,16 @@ def keeps_secrets(subject: ExchangeUnderTest) -> None:
         route = subject.adapter.route(config, None, first)
         session = subject.adapter.session(config, subject.instruments, route)
         shown += [session, route, session.connect(at(), None), session.opened(at())]
-        shown += [session.health(at()), session.subscribe(recording.subscriptions, at())]
+        shown += [
+            session.health(at()),
+            session.subscribe(recording.subscriptions, at()),
+        ]
     for each in shown:
         for text in (repr(each), str(each)):
             if SECRET_TEXT in text:
-                raise RuleBroken(f"the repr of {type(each).__name__} has a secret in it")
+                raise RuleBroken(
+                    f"the repr of {type(each).__name__} has a secret in it"
+                )
 
 
 @case("EX-HEALTH-001", "health is cheap and counts upward", tier=Tier.SILVER)
@@ -294,7 +304,9 @@ def healthy(subject: ExchangeUnderTest) -> None:
             before = dict(health.counters)
 
 
-@case("EX-HEALTH-002", "what could not be used is told, not swallowed", tier=Tier.SILVER)
+@case(
+    "EX-HEALTH-002", "what could not be used is told, not swallowed", tier=Tier.SILVER
+)
 def tells_malformed(subject: ExchangeUnderTest) -> None:
     """A frame that was cut gives a ``Malformed``: operators count these, and core
     keeps samples of them.
@@ -321,8 +333,9 @@ def _answer(
 ) -> list[Any]:
     assert subject.answers is not None
     replies: list[Any] = []
-    for send in list(play.sent):
-        if send.subscriptions:
+    # An answer may make the session send more, which is answered in its turn.
+    for send in play.sent:
+        if send.subscriptions and len(play.sent) <= _MOST_SENDS:
             of_it = [one for one in refused if one in send.subscriptions]
             for frame in subject.answers(send, of_it):
                 replies += play.feed(frame)
@@ -360,5 +373,3 @@ def _fetches(subject: ExchangeUnderTest, recording: Recording) -> list[Fetch]:
     for subscription in recording.subscriptions:
         play.take(play.bound.resync(subscription, at(10.0)), at(10.0))
     return play.unanswered[:3]
-
-

@@ -159,4 +159,3 @@ def play_all(subject: ExchangeUnderTest, recording: Recording) -> list[list[Any]
 def events_of(items: Iterable[Any]) -> list[MarketDataPoint]:
     """The events among *items*."""
     return [item for item in items if isinstance(item, MarketDataPoint)]
-

@@ -21,6 +21,7 @@ class BalanceRepository(Repository[BalanceRow]):
         exchange: str,
         *,
         asset: str | None = None,
+        account: str | None = None,
         start: Moment | None = None,
         end: Moment | None = None,
     ) -> Selection[BalanceRow]:
@@ -28,6 +29,9 @@ class BalanceRepository(Repository[BalanceRow]):
 
         Args:
             asset: a currency code; None for all.
+            account: as its collector names it, empty where it has no name; None for
+                all.
             start, end: aware datetimes, or nanoseconds UTC; None for no bound.
         """
-        return self._selection({"exchange": exchange, "asset": asset}, start, end)
+        wanted = {"exchange": exchange, "asset": asset, "account": account}
+        return self._selection(wanted, start, end)
