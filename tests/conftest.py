@@ -27,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long a database is away at 5,000 events a second, virtual time",
     )
     group.addoption(
+        "--cycles", type=int, default=10, help="starts and stops over real sockets"
+    )
+    group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"
     )
     group.addoption(

@@ -15,7 +15,9 @@ import pytest
 from tapeline.log_output import JsonFormatter, LogFile, TextFormatter
 from tapeline.logs import (
     ConditionalLogger,
+    PartLogger,
     RateLimitedLog,
+    add_log_file,
     close_logging,
     configure_logging,
     get_logger,
@@ -377,3 +379,50 @@ def test_forgotten_keys_keep_the_memory_bounded() -> None:
 )
 def test_flags_are_read_as_operators_write_them(text: str, flag: bool | None) -> None:
     assert read_flag(text) is flag
+
+
+@pytest.mark.parametrize(
+    ("errors_only", "levels"), [(False, ["INFO", "ERROR"]), (True, ["ERROR"])]
+)
+def test_a_part_logs_under_its_own_name_to_its_collector_s_logger(
+    errors_only: bool, levels: list[str]
+) -> None:
+    part = PartLogger("okx.link", get_logger("okx"), errors_only)
+    part.debug("unseen")
+    part.info("connected")
+    part.error("lost")
+    lines = Path("logs/okx.log").read_text().splitlines()
+    assert [line.split()[1:3] for line in lines] == [
+        [level, "okx.link:"] for level in levels
+    ]
+    assert part.isEnabledFor(logging.INFO) is not errors_only
+
+
+def test_a_part_without_a_logger_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    part = PartLogger("okx.link", None)
+    with caplog.at_level(logging.DEBUG):
+        part.critical("x")
+    assert caplog.records == []
+    assert not part.isEnabledFor(logging.CRITICAL)
+
+
+def test_a_part_follows_what_its_collector_s_logger_is_set_to_later() -> None:
+    logger = get_logger("a")
+    part = PartLogger("a.link", logger)
+    part.debug("one")
+    get_logger("a", verbose=True)
+    part.debug("two")
+    assert "two" in Path("logs/a.log").read_text()
+    assert "one" not in Path("logs/a.log").read_text()
+
+
+def test_a_collector_of_the_service_has_a_file_and_is_in_the_common_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logging("warning", console=True, environ={})
+    logger = add_log_file("tapeline.collector.okx")
+    logger.info("unseen")
+    logger.warning("resync")
+    for name in ("tapeline", "tapeline.collector.okx"):
+        assert Path(f"logs/{name}.log").read_text().count("\n") == 1
+    assert capsys.readouterr().err.count("resync") == 1

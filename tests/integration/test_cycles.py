@@ -1,127 +1,197 @@
-"""Starting and stopping again and again leaves nothing behind."""
+"""Started and stopped again and again: nothing is left behind."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import random
-import time
-import tracemalloc
-from collections import Counter
-from collections.abc import Awaitable, Callable
+import threading
 from pathlib import Path
+from typing import Any
 
 import anyio
+import anyio.to_thread
+import attrs
+import httpx
+import psutil
 import pytest
 
-from tapeline import CollectorManager, DataType
+from tapeline.collectors import CollectorManager, ExchangeCollector
+from tapeline.hookspecs import ServiceContext
+from tapeline.model import DataType
+from tapeline.plugins import PluginRegistry
 from tapeline.runtime import EngineSettings, use_seams
 from tapeline.seams import Seams
 from tapeline.testing import (
     InlineExecutor,
     LoopbackServer,
     Market,
+    MemoryNetwork,
     MemoryVenue,
+    SimulatorBase,
     VirtualClock,
     run_virtual,
 )
-from tapeline_okx import OKXCollector
-from tapeline_okx.simulator import OkxSimulator
+from tapeline_http import HttpConfig
+from tapeline_http.server import HttpService
 
-CYCLES = 200
-WARM = 40
-LEAST_BYTES = 256 * 1024
-
-
-def _open_files() -> int:
-    folder = Path("/proc/self/fd")
-    if not folder.is_dir():
-        pytest.skip("open files are not listed on this platform")
-    return len(list(folder.iterdir()))
+EXCHANGES = ("okx", "binance")
+WARM_UP = 4
+"""Cycles in which caches fill."""
 
 
-async def _collect(folder: Path, seconds: float, **params: str) -> int:
-    """One cycle with a sink, all kinds of callbacks and a change of symbols."""
-    seen: list[object] = []
+@attrs.frozen
+class Count:
+    """What the process holds.
+
+    Args:
+        objects: that the garbage collector follows.
+    """
+
+    tasks: int
+    threads: int
+    files: int
+    objects: int
+    rss_bytes: int
+
+
+def count() -> Count:
+    """Look, when everything that can go has gone."""
+    gc.collect()
+    process = psutil.Process()
+    return Count(
+        len(asyncio.all_tasks()),
+        threading.active_count(),
+        process.num_fds(),
+        len(gc.get_objects()),
+        process.memory_info().rss,
+    )
+
+
+def simulator(exchange: str, start_ns: int, rate_hz: float) -> SimulatorBase:
+    """A market that goes on through all cycles."""
+    market = Market(1, rate_hz=rate_hz, start_ns=start_ns, max_fills=200)
+    made = PluginRegistry().exchange(exchange).simulator(market)
+    assert isinstance(made, SimulatorBase)
+    return made
+
+
+def manager_of(folder: Path, urls: dict[str, tuple[str, str]]) -> CollectorManager:
+    """Two exchanges, everything stored in one database."""
     manager = CollectorManager(
         sinks=[{"use": "sqlite", "path": str(folder / "market.db")}],
         settings=EngineSettings(data_dir=folder),
     )
-    collector = OKXCollector(
-        "BTC-USDT", [DataType.TRADE, DataType.TICKER], custom_params=params
-    )
-
-    async def later(point: object) -> None:
-        seen.append(point)
-
-    collector.add_data_callback(DataType.TRADE, seen.append)
-    collector.add_data_callback(DataType.TICKER, later)
-    manager.add_collector(collector)
-    assert await manager.start()
-    collector.add_symbol("ETH-USDT")
-    with anyio.fail_after(30):
-        while not seen:  # noqa: ASYNC110 - there is no event to wait for
-            await anyio.sleep(seconds)
-    await manager.stop()
-    return len(seen)
+    for exchange, (socket, rest) in urls.items():
+        manager.add_collector(
+            ExchangeCollector(
+                exchange,
+                ["BTC-USDT", "ETH-USDT"],
+                [DataType.TRADE, DataType.ORDERBOOK, DataType.TICKER],
+                custom_params={
+                    "ws_url": socket,
+                    "rest_url": rest,
+                    "timeframes": ["1s", "1m"],
+                },
+            )
+        )
+    return manager
 
 
-async def _settled() -> tuple[int, int]:
-    """Tasks and open files when all that ends by itself has ended."""
-    await anyio.sleep(0.3)
-    gc.collect()
-    return len(asyncio.all_tasks()), _open_files()
+class _Heard:
+    """A service adapter whose service can be asked for its port."""
+
+    name = "http"
+    config = HttpConfig
+
+    def __init__(self) -> None:
+        self.made: HttpService | None = None
+
+    def service(
+        self, config: HttpConfig, control: Any, context: ServiceContext
+    ) -> HttpService:
+        """A server, kept to be asked."""
+        self.made = HttpService(config, control, context)
+        return self.made
 
 
-def test_two_hundred_cycles_leave_no_task_file_or_memory(tmp_path: Path) -> None:
-    async def body(cycle: Callable[[], Awaitable[int]]) -> None:
-        for _ in range(WARM):
-            await cycle()
-        tasks, files = await _settled()
-        objects = Counter(type(one).__module__ for one in gc.get_objects())
-        tracemalloc.start()
-        try:
-            for number in range(CYCLES - WARM):
-                await cycle()
-                if number == (CYCLES - WARM) // 2:
-                    gc.collect()
-                    middle = tracemalloc.get_traced_memory()[0]
-            assert await _settled() == (tasks, files)
-            grown = tracemalloc.get_traced_memory()[0] - middle
-        finally:
-            tracemalloc.stop()
-        assert grown < LEAST_BYTES, f"{grown} bytes in {(CYCLES - WARM) // 2} cycles"
-        after = Counter(type(one).__module__ for one in gc.get_objects())
-        ours = {
-            name: after[name] - objects[name]
-            for name in after
-            if name.startswith("tapeline") and "testing" not in name
-        }
-        assert {name: more for name, more in ours.items() if more > CYCLES // 4} == {}
+def test_two_hundred_cycles_leave_no_task_file_or_object_behind(
+    tmp_path: Path,
+) -> None:
+    """On the virtual clock, over the same database, journal and venues."""
+    counts: list[Count] = []
 
     async def inside() -> None:
         clock = VirtualClock()
-        market = Market(4, rate_hz=10.0, start_ns=clock.wall_ns())
-        async with MemoryVenue(OkxSimulator(market), clock) as venue:
+        venues = {
+            f"{exchange}.test": MemoryVenue(
+                simulator(exchange, clock.wall_ns(), 2.0), clock
+            )
+            for exchange in EXCHANGES
+        }
+        urls = {one: (f"wss://{one}.test", f"https://{one}.test") for one in EXCHANGES}
+        async with MemoryNetwork(venues) as line:
             seams = Seams(
-                clock, venue.dialer, venue.http, InlineExecutor(), random.Random(1)
+                clock, line.dialer, line.http, InlineExecutor(), random.Random(1)
             )
             with use_seams(seams):
-                # A new folder each time: what is stored is no leak.
-                folders = (tmp_path / str(number) for number in range(10_000))
-                await body(lambda: _collect(next(folders), 0.5))
+                for cycle in range(200):
+                    manager = manager_of(tmp_path, urls)
+                    assert await manager.start()
+                    await anyio.sleep(2.0)
+                    assert manager.health().ready
+                    await manager.stop()
+                    await anyio.sleep(0.1)
+                    del manager
+                    if cycle >= WARM_UP and cycle % 20 == 19:
+                        counts.append(count())
 
     run_virtual(inside)
+    for c in counts: print(c)
+    first, last = counts[0], counts[-1]
+    assert {one.tasks for one in counts} == {first.tasks}
+    assert {one.threads for one in counts} == {first.threads}
+    assert {one.files for one in counts} == {first.files}
+    assert last.objects - first.objects < 180 * 5, counts
+    assert last.rss_bytes - first.rss_bytes < 16 * 2**20, counts
 
 
 @pytest.mark.anyio
-async def test_real_sockets_are_closed_each_time(tmp_path: Path) -> None:
-    simulator = OkxSimulator(Market(1, rate_hz=50, start_ns=time.time_ns()))
-    async with LoopbackServer(simulator) as server:
-        addresses = {"ws_url": server.ws_base, "rest_url": server.rest_base}
-        for number in range(3):
-            await _collect(tmp_path / str(number), 0.05, **addresses)
-        tasks, files = await _settled()
-        for number in range(3, 15):
-            await _collect(tmp_path / str(number), 0.05, **addresses)
-        assert await _settled() == (tasks, files)
+async def test_cycles_over_real_sockets_leave_nothing_behind(
+    tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """With threads, ports and the HTTP service, which is asked in each."""
+    cycles = pytestconfig.getoption("--cycles")
+    counts: list[Count] = []
+    async with (
+        LoopbackServer(simulator("okx", 1_767_225_600 * 10**9, 50.0)) as okx,
+        LoopbackServer(simulator("binance", 1_767_225_600 * 10**9, 50.0)) as binance,
+    ):
+        urls = {
+            name: (f"ws://127.0.0.1:{one.port}", f"http://127.0.0.1:{one.port}")
+            for name, one in (("okx", okx), ("binance", binance))
+        }
+        for cycle in range(cycles):
+            manager = manager_of(tmp_path, urls)
+            heard = _Heard()
+            manager.add_service("http", heard, HttpConfig(port=0))
+            assert await manager.start()
+            assert heard.made is not None
+            async with httpx.AsyncClient(trust_env=False) as client:
+                with anyio.fail_after(20):
+                    while True:
+                        url = f"http://127.0.0.1:{heard.made.port}/readyz"
+                        if (await client.get(url)).status_code == 200:
+                            break
+                        await anyio.sleep(0.05)
+            await manager.stop()
+            await anyio.sleep(0.1)
+            del manager, heard
+            if cycle >= WARM_UP:
+                counts.append(count())
+    for c in counts: print(c)
+    first, last = counts[0], counts[-1]
+    assert max(one.tasks for one in counts) <= first.tasks
+    assert max(one.threads for one in counts) <= first.threads + 1
+    assert max(one.files for one in counts) <= first.files + 1
+    assert last.objects - first.objects < 100 * len(counts), counts

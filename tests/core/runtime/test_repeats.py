@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapeline.model import Candle, Subscription, Ticker
+from tapeline.model import Candle, MarketDataPoint, Subscription, Ticker
 from tapeline.runtime.repeats import Repeats
 
 STREAM = Subscription("okx", "spot", "BTC-USDT", "ticker", "tickers")
@@ -90,6 +91,17 @@ def test_a_bar_never_shrinks_and_the_last_of_an_older_one_is_kept() -> None:
     assert repeats.is_repeat(bar(0, 4), 2)
     assert not repeats.is_repeat(bar(0, 6), 2)
     assert not repeats.is_repeat(bar(60, 2), 2)
+
+
+def test_points_of_a_plugin_s_own_are_never_taken_for_repeats() -> None:
+    """Nothing is known of what makes them equal."""
+    repeats = Repeats()
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    points = [MarketDataPoint("okx", "A", at, "acme.funding", {}) for _ in range(4)]
+    taken = [
+        repeats.is_repeat(one, 1 + number % 2) for number, one in enumerate(points)
+    ]
+    assert taken == [False] * 4
 
 
 def test_the_newest_event_from_before_is_known() -> None:

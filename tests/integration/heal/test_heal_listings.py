@@ -200,6 +200,11 @@ def test_a_removed_symbol_claims_no_downtime_when_it_comes_back(tell: Tell) -> N
         engine = manager.engine
         assert engine is not None
         assert engine.pipeline.later == {}
+        # Also a kill from here on finds nothing that could claim a downtime.
+        assert engine.journal is not None
+        _, saved = engine.journal.checkpoints()["pipeline"]
+        assert b"BTC-USDT" in saved
+        assert b"ETH-USDT" not in saved
 
     async def again(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(20.0)

@@ -110,13 +110,19 @@ def test_a_dead_socket_of_two_leaves_no_gap_and_no_repeat(tell: Tell) -> None:
 
 
 def test_both_sockets_dead_is_a_gap_that_is_filled(tell: Tell) -> None:
-    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
-        await anyio.sleep(30.0)
+    faults = [
+        Fault(kind="refuse", at_s=14.0, for_s=5.0),
+        Fault(kind="abort", at_s=15.0),
+    ]
 
-    told = tell(act, faults=[Fault(kind="abort", at_s=15.0)], options=BOTH, rate_hz=5.0)
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(40.0)
+
+    told = tell(act, faults=faults, options=BOTH, rate_hz=5.0)
 
     told.check_whole()
     assert {gap["state"] for gap in told.trade_gaps} == {"closed"}
+    assert {gap["cause"] for gap in told.trade_gaps} == {"disconnect"}
 
 
 @pytest.mark.parametrize("kind", ["abort", "half-open"])

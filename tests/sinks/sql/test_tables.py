@@ -24,7 +24,7 @@ COLUMNS = {
     "order_books": "journal_id position ordinal exchange market symbol bids asks depth "
     "last_id exchange_ns received_ns timestamp",
     "balances": "journal_id position ordinal exchange asset total free locked snapshot "
-    "exchange_ns received_ns timestamp",
+    "exchange_ns received_ns timestamp account",
     "raw_trades": "journal_id position ordinal exchange market symbol data_type "
     "timestamp raw_data",
     "tapeline_cursors": "journal_id sink position",

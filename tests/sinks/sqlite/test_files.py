@@ -24,9 +24,12 @@ VERSION_1 = """
     DROP INDEX order_books_by_time;
     DROP INDEX balances_by_time;
     DROP INDEX raw_trades_by_time;
+    DROP VIEW balances_real;
+    ALTER TABLE balances DROP COLUMN account;
+    CREATE VIEW balances_real AS SELECT asset FROM balances;
     UPDATE tapeline_schema SET version = 1;
 """
-"""Takes back what version 2 brought."""
+"""Takes back what versions 2 and 3 brought."""
 
 
 async def refusal(sink: SqliteSink) -> str:
@@ -114,7 +117,7 @@ async def test_a_file_of_an_older_version_is_brought_up_to_date(
     """Its rows stay; the sink goes on behind them."""
     sink = make_sink()
     await sink.open("journal-a")
-    await sink.write(records.batch([records.trade(1)]))
+    await sink.write(records.batch([records.trade(1), records.balance()]))
     await sink.close()
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executescript(VERSION_1)
@@ -127,6 +130,7 @@ async def test_a_file_of_an_older_version_is_brought_up_to_date(
     assert query("SELECT version FROM tapeline_schema") == [(SCHEMA_VERSION,)]
     assert query("SELECT count(*) FROM tapeline_dead_letters") == [(0,)]
     assert query("SELECT last_id FROM trades") == [(1,), (2,)]
+    assert query("SELECT asset, account FROM balances_real") == [("BTC", "")]
 
 
 async def test_a_locked_file_of_an_older_version_is_tried_again(

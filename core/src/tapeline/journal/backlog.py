@@ -8,11 +8,16 @@ from collections.abc import Sequence
 import attrs
 
 _MAX_MARKS = 8_192
+_FINE_MARKS = 2_048
 
 
 @attrs.frozen
 class Mark:
-    """The state of the outbox after one commit; sums count from the first mark."""
+    """The state of the outbox after some commits; sums count from the first mark.
+
+    Args:
+        wall_ns: of the first row behind the mark before this one.
+    """
 
     position: int
     rows: int
@@ -52,7 +57,7 @@ class Backlog:
             )
         )
         if len(self._marks) > _MAX_MARKS:
-            self._marks = [*self._marks[-2::-2][::-1], self._marks[-1]]
+            self._thin()
 
     def load(self, rows: Sequence[tuple[int, int, int]]) -> None:
         """Add the rows that were there at the start, with marks among them."""
@@ -80,6 +85,25 @@ class Backlog:
         rows = marks[-1].rows - max(marks[at - 1].rows, self._trimmed_rows)
         nbytes = marks[-1].nbytes - max(marks[at - 1].nbytes, self._trimmed_bytes)
         return rows, nbytes, seconds
+
+    def _thin(self) -> None:
+        """Join old marks until each spans about as many rows as the others.
+
+        The newest stay as they are: most sinks are there.
+        """
+        old, fine = self._marks[:-_FINE_MARKS], self._marks[-_FINE_MARKS:]
+        # Rounded up, so that at most half of the old ones are left.
+        half = (_MAX_MARKS - _FINE_MARKS) // 2
+        span = -(-(old[-1].rows - self._trimmed_rows) // half)
+        kept: list[Mark] = []
+        rows = self._trimmed_rows
+        wall_ns: int | None = None
+        for mark in old:
+            wall_ns = mark.wall_ns if wall_ns is None else wall_ns
+            if mark.rows - rows >= span or mark is old[-1]:
+                kept.append(attrs.evolve(mark, wall_ns=wall_ns))
+                rows, wall_ns = mark.rows, None
+        self._marks = [*kept, *fine]
 
 
 def _position(mark: Mark) -> int:

@@ -32,7 +32,8 @@ class Instrument:
             are in the base currency already.
         contract_unit: currency that *contract_size* counts.
         inverse: True when the contract settles in the base currency.
-        state: the venue's word, e.g. ``live``.
+        state: ``live`` while it trades, whatever the venue calls that; any other
+            word means that it does not, and its streams are not missed.
         expires_ns: nanoseconds UTC, None for spot and perpetual.
     """
 

@@ -124,13 +124,18 @@ class Backfiller:
 
     def _hand_on(self, walk: Walk) -> None:
         """Its gap is closed: let its pages go on for one that they fill, too."""
-        carried = [one for one in self._walks.values() if one.carrier is walk]
+        # The same page may have closed others as well.
+        stream = walk.gap.stream
+        left = {gap.gap_id: gap for gap in self._healer.open_gaps((stream,))}
+        carried = [
+            one
+            for gap_id, one in self._walks.items()
+            if one.carrier is walk and gap_id in left
+        ]
         if walk.pages is None or not carried:
             return
         heir = max(carried, key=lambda one: _age_key(one.gap))
-        gap = self._healer.find(heir.gap.stream, heir.gap.gap_id)
-        if gap is None:
-            return
+        gap = left[heir.gap.gap_id]
         for one in carried:
             one.carrier = None if one is heir else heir
         heir.go_on(gap, walk)

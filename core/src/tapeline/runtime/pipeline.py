@@ -337,8 +337,9 @@ class Pipeline:
         """An event of a stream that several connections carry: first in wins."""
         event: Any = item.event
         state = self.streams.get(event.stream)
+        handler = self._handlers.get(type(event), self._other)
         if state is None:
-            self.unknown += 1
+            handler(event)
         elif state.book is not None:
             self._desk.take(state, event, item.connection)
         else:
@@ -348,7 +349,7 @@ class Pipeline:
             if repeats.is_repeat(event, item.connection):
                 state.received += 1
             else:
-                self._handlers[type(event)](event)
+                handler(event)
 
     def _opened(self, mark: StreamOpened) -> None:
         state = self.streams.get(mark.subscription)

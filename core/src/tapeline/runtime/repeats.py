@@ -91,8 +91,8 @@ class Repeats:
             self._volumes[event.open_ns] = event.volume
             while len(self._volumes) > _REMEMBERED:
                 del self._volumes[next(iter(self._volumes))]
-        elif event.exchange_ns != event.received_ns:
-            self._newest_ns = max(self._newest_ns, event.exchange_ns)
+        else:
+            self._newest_ns = max(self._newest_ns, _dated_ns(event))
         return self._first + len(given)
 
     def _is_late(self, event: Any) -> bool:
@@ -100,5 +100,12 @@ class Repeats:
         if type(event) is Candle:
             known = self._volumes.get(event.open_ns)
             return known is not None and bool(event.volume < known)
-        dated = event.exchange_ns != event.received_ns
-        return bool(dated and event.exchange_ns < self._newest_ns)
+        return 0 <= _dated_ns(event) < self._newest_ns
+
+
+def _dated_ns(event: Any) -> int:
+    """The venue's time of *event*; -1 when it has none of its own."""
+    at_ns = getattr(event, "exchange_ns", None)
+    if at_ns is None or at_ns == getattr(event, "received_ns", None):
+        return -1
+    return int(at_ns)

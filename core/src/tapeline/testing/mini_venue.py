@@ -147,6 +147,14 @@ class MiniVenue(SimulatorBase):
         rows = [_row(symbol, [fill]) for fill in fills]
         return SimResponse(200, msgspec.json.encode(rows))
 
+    def elsewhere(self, target: str) -> str:
+        """A page of fills from another place."""
+        head, asked, below = target.partition("&below=")
+        if not asked:
+            return target
+        shift = self.faults.random.randint(-2 * PAGE_ROWS, 2 * PAGE_ROWS)
+        return f"{head}&below={max(1, int(below) + shift)}"
+
     def book_now(self, market: str, symbol: str) -> tuple[int, Levels, Levels] | None:
         """What subscribers of the book have now."""
         book = self._books.get(symbol)

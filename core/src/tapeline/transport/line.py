@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 import anyio
 import anyio.abc
-import attrs
 
 from tapeline.backoff import Backoff
 from tapeline.errors import TapelineError
@@ -15,11 +14,11 @@ from tapeline.model import (
     Recovery,
     Route,
     Subscription,
-    SubscriptionState,
 )
 from tapeline.transport.connection import Connection
 from tapeline.transport.counters import Counters
 from tapeline.transport.endings import DOWNTIME, ROTATION, Ending, delay_s
+from tapeline.transport.histories import Histories
 from tapeline.transport.rotation import is_behind
 from tapeline.transport.status import SocketStatus, SubscriptionStatus
 from tapeline.transport.streams import Stream
@@ -29,14 +28,6 @@ _LOOK_EVERY_S = 10.0
 _LOOK_SOON_S = 0.5
 _CRASHES_AN_HOUR = 5
 _HOUR_NS = 3600 * 10**9
-
-
-@attrs.define
-class _Past:
-    """What the closed connections of a line saw of one stream."""
-
-    events: int = 0
-    last_message_ns: int | None = None
 
 
 class Line:
@@ -76,7 +67,7 @@ class Line:
         self._replacement: Connection | None = None
         self._retired: list[Connection] = []
         self._unanswered: dict[Subscription, int] = {}
-        self._past: dict[Subscription, _Past] = {}
+        self._histories = Histories(number)
         self._crashes_ns: deque[int] = deque(maxlen=_CRASHES_AN_HOUR)
         self._backoff = self._new_backoff()
         self._closing = self._closed = False
@@ -309,13 +300,7 @@ class Line:
 
     def _bury(self, connection: Connection) -> Ending:
         """Keep the counts of a closed connection."""
-        for stream in connection.dialog.table:
-            if stream.events or stream.last_message_ns is not None:
-                past = self._past.setdefault(stream.subscription, _Past())
-                past.events += stream.events
-                past.last_message_ns = _later(
-                    past.last_message_ns, stream.last_message_ns
-                )
+        self._histories.keep(connection)
         return connection.ending or Ending(Recovery.RETRY, "stopped", DOWNTIME)
 
     def _tell_end(self, connection: Connection, ending: Ending) -> None:
@@ -396,37 +381,12 @@ class Line:
 
     def subscriptions(self) -> list[SubscriptionStatus]:
         """How each wanted stream of this line is."""
-        now_ns = self._clock.monotonic_ns()
-        return [self._subscription(one, now_ns) for one in self._wanted]
+        return [self.subscription(one) for one in self._wanted]
 
     def subscription(self, subscription: Subscription) -> SubscriptionStatus:
         """How one wanted stream of this line is."""
-        return self._subscription(subscription, self._clock.monotonic_ns())
-
-    def _subscription(
-        self, subscription: Subscription, now_ns: int
-    ) -> SubscriptionStatus:
-        past = self._past.get(subscription, _Past())
-        events, last_ns = past.events, past.last_message_ns
-        best: Stream | None = None
-        for connection in self._connections():
-            stream = connection.dialog.table.get(subscription)
-            if stream is None:
-                continue
-            events += stream.events
-            last_ns = _later(last_ns, stream.last_message_ns)
-            if connection.open and (best is None or stream.flowing):
-                best = stream
-        refusal = best.rejected if best is not None else None
-        return SubscriptionStatus(
-            subscription,
-            best.state if best is not None else SubscriptionState.DISCONNECTED,
-            self.number,
-            last_ns,
-            (now_ns - last_ns) / 1e9 if last_ns is not None else None,
-            events,
-            f"{refusal.code} {refusal.reason}".strip() if refusal is not None else "",
-        )
+        now_ns = self._clock.monotonic_ns()
+        return self._histories.status(subscription, self._connections(), now_ns)
 
     @property
     def state(self) -> str:
@@ -438,12 +398,6 @@ class Line:
         if not self.running:
             return "closed" if self._closed else "idle"
         return "backing-off"
-
-
-def _later(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return max(one, other)
 
 
 def _words(error: Exception) -> str:

@@ -57,7 +57,7 @@ def test_products_become_instruments_and_futures_are_left_out() -> None:
 
     assert [one.symbol for one in found] == ["BTC-USD", "OLD-USD"]
     assert found[0].tick_size == Decimal("0.01")
-    assert (found[0].base, found[0].quote, found[0].state) == ("BTC", "USD", "online")
+    assert (found[0].base, found[0].quote, found[0].state) == ("BTC", "USD", "live")
     assert found[1].state == "disabled"
 
 

@@ -128,6 +128,26 @@ def test_a_message_sent_twice_is_no_hole(wire: Any) -> None:
     assert not any(isinstance(one, Missed) for one in wire.say("book-snapshot"))
 
 
+def test_an_old_change_of_a_book_that_comes_again_is_left_out(wire: Any) -> None:
+    wire.say("book-snapshot", sequence_num=1)
+    wire.say("book-update", sequence_num=2)
+    later = "2026-01-02T03:04:05.9Z"
+    wire.say("book-update", sequence_num=3, timestamp=later)
+
+    assert wire.say("book-update", sequence_num=2) == []
+    (delta,) = wire.say("book-update", sequence_num=4, timestamp="2026-01-02T03:04:06Z")
+    assert delta.link_id == AT_NS + 900_000_000
+
+
+def test_numbers_that_begin_afresh_are_a_hole(wire: Any) -> None:
+    wire.say("book-snapshot", sequence_num=700)
+
+    said = wire.say("book-update", sequence_num=5)
+
+    assert wire.book in [one.subscription for one in said if isinstance(one, Missed)]
+    assert said[-1].link_id not in (None, AT_NS + 800_000_000)
+
+
 def test_numbers_by_channel_are_understood(wire: Any) -> None:
     wire.say("subscriptions", sequence_num=0)
     wire.say("trades-newest-first", sequence_num=0)

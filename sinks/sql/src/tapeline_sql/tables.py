@@ -17,7 +17,7 @@ from sqlmodel import AutoString, Field, SQLModel
 
 from tapeline_sql.columns import ExactDecimal, UtcTimestamp
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """What this package writes; rises with every change of the tables."""
 
 # In SQLite a table with a long key is its own index: no second copy of the key.
@@ -35,6 +35,11 @@ def _key() -> Any:
 
 def _text() -> Any:
     return Field(sa_type=_TEXT)
+
+
+def _name() -> Any:
+    """A text that rows of before it was a column have empty."""
+    return Field(sa_type=_TEXT, sa_column_kwargs={"server_default": ""})
 
 
 def _integer_key() -> Any:
@@ -217,7 +222,7 @@ class BalanceRow(_Base, table=True):
     exchange_ns: int = _integer()
     received_ns: int = _integer()
     timestamp: datetime = _moment()
-    account: str = _text()
+    account: str = _name()
 
 
 class RawTradeRow(_Base, table=True):

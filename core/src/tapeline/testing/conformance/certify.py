@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,10 @@ MODULE = "conformance"
 """Submodule of a plugin's package that says what is to be tested."""
 
 EXCHANGE_FUNCTION = "exchange_under_test"
-"""``() -> ExchangeUnderTest``."""
+"""``() -> ExchangeUnderTest``, or several."""
 
 SINK_FUNCTION = "sink_under_test"
-"""``(folder: Path) -> ContextManager[SinkUnderTest]``."""
+"""``(folder: Path) -> ContextManager[SinkUnderTest]``, or of several."""
 
 _TIERS = (Tier.BRONZE, Tier.SILVER, Tier.GOLD)
 
@@ -112,12 +112,13 @@ def certify(
     ):
         for cases, subject in _subjects(record, Path(folder), stack):
             subject = attrs.evolve(subject, plugin=name, api=record.info.api)
-            done = {each.case.id for each in results}
             for case in cases:
-                if case.id not in done:
-                    result = run_case(case, subject, record.info.api)
-                    results.append(result)
-                    told(result)
+                result = attrs.evolve(
+                    run_case(case, subject, record.info.api),
+                    subject=subject.adapter.name,
+                )
+                results.append(result)
+                told(result)
     return Certificate(
         name,
         record.distribution or "",
@@ -139,17 +140,24 @@ def _subjects(
             f"expected {module.__name__} to have {EXCHANGE_FUNCTION} or "
             f"{SINK_FUNCTION}, found neither; see docs/conformance.md"
         )
+    found: list[tuple[Sequence[Case], Any]] = []
     if exchange is not None:
-        given = exchange()
-        if not isinstance(given, ExchangeUnderTest):
-            raise UsageError(
-                f"expected {EXCHANGE_FUNCTION}() to give an ExchangeUnderTest, found "
-                f"{type(given).__name__}"
-            )
-        yield (*EXCHANGE_CASES, *PACKAGING_CASES), given
+        found += [(EXCHANGE_CASES, each) for each in _several(exchange())]
     if sink is not None:
-        manager: AbstractContextManager[SinkUnderTest] = sink(folder)
-        yield (*SINK_CASES, *PACKAGING_CASES), stack.enter_context(manager)
+        given = stack.enter_context(sink(folder))
+        found += [(SINK_CASES, each) for each in _several(given)]
+    for _, subject in found:
+        if not isinstance(subject, ExchangeUnderTest | SinkUnderTest):
+            raise UsageError(
+                f"expected {module.__name__} to give an ExchangeUnderTest or a "
+                f"SinkUnderTest, found {type(subject).__name__}"
+            )
+    yield from found
+    yield PACKAGING_CASES, found[0][1]
+
+
+def _several(given: Any) -> Sequence[Any]:
+    return given if isinstance(given, Sequence) else [given]
 
 
 def _module(record: PluginRecord) -> Any:

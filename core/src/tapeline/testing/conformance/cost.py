@@ -20,7 +20,7 @@ from tapeline.testing.conformance.subjects import (
 from tapeline.testing.conformance.verdicts import NotShown, RuleBroken
 
 MOST_EXCHANGE_RATIO = 25.0
-MOST_SINK_RATIO = 300.0
+MOST_SINK_RATIO = 100.0
 """No declared budget may be larger."""
 
 _ROUNDS = 7
@@ -50,7 +50,7 @@ def parse_cost(subject: ExchangeUnderTest) -> None:
 def write_cost(subject: SinkUnderTest) -> None:
     """The processor time of this process for writing 2,000 trades, as a multiple of
     encoding them as JSON with msgspec. The time of a server is not counted. The
-    budget is the author's, up to 300.
+    budget is the author's, up to 100.
     """
     _check_budget(subject.cost_ratio, MOST_SINK_RATIO)
     ratio = write_cost_ratio(subject)

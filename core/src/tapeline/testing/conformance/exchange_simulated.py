@@ -121,7 +121,7 @@ def live_books(subject: ExchangeUnderTest) -> None:
             for kind in ("drop", "duplicate", "permute")
         ),
         Fault(kind="reset-sequence", at_s=25.0),
-        Fault(kind="abort", at_s=40.0),
+        Fault(kind="abort", at_s=10.0),
     ]
     run = run_simulated(
         subject, faults, seconds=_FAULTS_S + _CALM_S, data_types=("orderbook",)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 import attrs
 
 from tapeline.clock import Now
+from tapeline.hookspecs import ExchangeSession, SessionBase
 from tapeline.model import (
     Dial,
     Fetch,
@@ -18,7 +20,7 @@ from tapeline.model import (
     Send,
     Subscription,
 )
-from tapeline.plugins.binding import BoundSession, bind_session
+from tapeline.plugins.binding import SESSION_HOOKS, BoundSession, bind_session
 from tapeline.testing.conformance.subjects import ExchangeUnderTest, Recording
 from tapeline.testing.conformance.verdicts import RuleBroken
 
@@ -130,11 +132,35 @@ def connect(subject: ExchangeUnderTest, recording: Recording) -> Play:
     first = recording.subscriptions[0]
     instrument = subject.instruments.get((first.market, first.symbol))
     route = adapter.route(config, instrument, first)
-    bound = bind_session(adapter.session(config, subject.instruments, route))
+    bound = _bind(adapter.session(config, subject.instruments, route))
     dial = _address(recording, bound)
     play = Play(subject, recording, bound, dial)
     play.take(bound.opened(at()), at())
     return play
+
+
+_DEFAULTS = SessionBase()
+_attributes: WeakKeyDictionary[type, dict[str, str]] = WeakKeyDictionary()
+
+
+def _bind(session: ExchangeSession) -> BoundSession:
+    """*session*, bound as core does it; a class is checked once.
+
+    A kit makes thousands of sessions, and registering is what costs.
+    """
+    own = _attributes.get(type(session))
+    if own is None:
+        bound = bind_session(session)
+        own = _attributes[type(session)] = {
+            hook: getattr(bound, hook).__name__
+            for hook in SESSION_HOOKS
+            if getattr(getattr(bound, hook), "__self__", None) is session
+        }
+    calls: dict[str, Any] = {
+        hook: getattr(session, own[hook]) if hook in own else getattr(_DEFAULTS, hook)
+        for hook in SESSION_HOOKS
+    }
+    return BoundSession(session=session, **calls)
 
 
 def _address(recording: Recording, bound: BoundSession) -> Dial:

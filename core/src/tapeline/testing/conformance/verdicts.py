@@ -47,11 +47,13 @@ class CaseResult:
 
     Args:
         detail: a sentence; empty when it passed.
+        subject: name of the exchange or sink; empty for what concerns the plugin.
     """
 
     case: Case
     outcome: Outcome
     detail: str = ""
+    subject: str = ""
 
     @property
     def message(self) -> str:
@@ -63,6 +65,7 @@ class CaseResult:
         """JSON-ready form."""
         return {
             "id": self.case.id,
+            "subject": self.subject,
             "rule": self.case.rule,
             "tier": str(self.case.tier),
             "since": "{}.{}".format(*self.case.since),

@@ -83,7 +83,8 @@ class TradeBackfill:
         self._done = oldest <= self.from_id or stuck or short
         self._neighbor = min(joined, oldest)
         self._end_s = oldest_s + 1
-        wanted = [t for t in trades if self.from_id <= t.first_id <= self.to_id]
+        # What the page before has shown is in this one, too.
+        wanted = [t for t in trades if self.from_id <= t.first_id < joined]
         if len(trades) < len(rows) or oldest >= joined:
             # A row that cannot be used may be any of these ids: nothing is proven.
             return BackfillPage(wanted, exhausted=short)

@@ -44,6 +44,9 @@ BUDGETS: Sequence[Budget] = (
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-rate-limits
 """
 
+_STATES = {"": "live", "online": "live"}
+"""Status of a product → word of core; the others are passed on."""
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -124,6 +127,7 @@ def _instrument(row: Mapping[str, Any]) -> Instrument | None:
     # Unconfirmed: a request without a product type shows futures as well.
     if not dash or not base or _text(row, "product_type") not in ("", "SPOT"):
         return None
+    status = _text(row, "status")
     closed = row.get("is_disabled") is True or row.get("trading_disabled") is True
     return Instrument(
         exchange=EXCHANGE,
@@ -135,7 +139,8 @@ def _instrument(row: Mapping[str, Any]) -> Instrument | None:
         tick_size=_step(row, "price_increment") or _step(row, "quote_increment"),
         lot_size=_step(row, "base_increment"),
         min_size=_step(row, "base_min_size"),
-        state="disabled" if closed else _text(row, "status") or "live",
+        # To core only "live" is an instrument that trades.
+        state="disabled" if closed else _STATES.get(status, status),
     )
 
 

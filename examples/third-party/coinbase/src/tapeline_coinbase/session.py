@@ -48,7 +48,7 @@ from tapeline_coinbase.messages import (
     trade_from,
 )
 from tapeline_coinbase.numbers import Unusable, id_of, ns_of
-from tapeline_coinbase.sequence import MessageSequence
+from tapeline_coinbase.sequence import MessageSequence, Order
 from tapeline_coinbase.wire import (
     UNDECODABLE,
     BookEvent,
@@ -171,10 +171,15 @@ class CoinbaseSession(SessionBase):
             return [Malformed("json", _sample(frame))]
         channel = message.channel
         out: list[Out] = []
-        if message.sequence_num >= 0 and self._sequence.take(
-            channel, message.sequence_num
-        ):
-            out += self._lost(channel)
+        number = message.sequence_num
+        if number >= 0:
+            order = self._sequence.take(channel, number, message.timestamp)
+            if order is Order.AFTER_HOLE:
+                out += self._lost(channel)
+            elif order is Order.LATE and PUSHED.get(channel) in (LEVEL2, TICKER):
+                # What stands in it was replaced by what has come since.
+                self._counters["late"] += 1
+                return out
         reader = self._readers.get(PUSHED.get(channel, ""))
         if reader is not None:
             out += reader(message, received_ns)

@@ -50,6 +50,9 @@ MAX_PAGE = 1_000
 CHANNELS = (TRADES, LEVEL2, TICKER, HEARTBEATS)
 LIMITS = (Limit("connects", 8, 1.0), Limit("messages", 8, 1.0), Limit("rest", 10, 1.0))
 
+Levels = Sequence[Sequence[str]]
+"""Price and size of each level."""
+
 _ADDRESS = "ip"
 _PRODUCTS = "/api/v3/brokerage/market/products"
 _SIDES = {"buy": "BUY", "sell": "SELL"}
@@ -406,6 +409,16 @@ class CoinbaseSimulator(SimulatorBase):
         if fault.kind == "reset-sequence":
             for connection in connections:
                 self._clients[connection.id].sent.clear()
+
+    def book_now(self, market: str, symbol: str) -> tuple[int, Levels, Levels] | None:
+        """The published book; its id is the time of the last message about it."""
+        product = self.products.get(symbol)
+        if product is None or market != SPOT or not product.published_ns:
+            return None
+        sides: dict[str, list[list[str]]] = {"bid": [], "offer": []}
+        for level in product.levels():
+            sides[level["side"]].append([level["price_level"], level["new_quantity"]])
+        return product.published_ns, sides["bid"], sides["offer"]
 
     # -- REST --------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select
 
 from tapeline.errors import DatabaseOperationError
+from tapeline_sql.schema import real_view_statements
 from tapeline_sql.tables import SCHEMA_VERSION, TABLES
 
 _TABLE = "tapeline_schema"
@@ -75,7 +76,17 @@ def upgrade(connection: Connection) -> int:
         table = TABLES[_TABLE]
         connection.execute(table.delete())
         connection.execute(table.insert().values(version=missing[-1].version))
+        if connection.dialect.name == "sqlite":
+            _make_views(connection)
     return len(missing)
+
+
+def _make_views(connection: Connection) -> None:
+    """Make the views anew: tables may have got columns."""
+    for name in TABLES:
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}_real")
+    for statement in real_view_statements():
+        connection.exec_driver_sql(statement)
 
 
 def _version(connection: Connection) -> int:
