@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 
 import nox
@@ -9,7 +10,7 @@ import nox
 nox.needs_version = ">=2024.10.9"
 # uv is used where it is there; nothing below needs it.
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "alone", "each"]
+nox.options.sessions = ["lint", "typing", "tests", "alone", "each", "third-party"]
 
 CORE = "core"
 SQL = "sinks/sql"
@@ -35,6 +36,11 @@ TEST_TOOLS = [
 ]
 # Most of what the tests with real sockets do is waiting: more processes than cores.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
+# Examples of plugins by other people: their own tests need their own tools.
+THIRD_PARTY = {
+    "examples/third-party/coinbase": [],
+    "examples/third-party/parquet": ["pyarrow>=17", "duckdb>=1.1", "polars>=1.20"],
+}
 # What a member needs besides core, from this repository.
 NEEDS = {
     "plugins/okx": [],
@@ -95,11 +101,43 @@ def each(session: nox.Session, member: str) -> None:
     session.run("pytest", *PARALLEL, *(session.posargs or [f"tests/{member}"]))
 
 
+@nox.session(name="third-party")
+def third_party(session: nox.Session) -> None:
+    """The examples of other people's plugins, from wheels: theirs and core's alone."""
+    session.install("build>=1.2", "hatchling>=1.26", "mypy>=1.14", *TEST_TOOLS[:3])
+    folder = session.create_tmp()
+    for member in (CORE, *THIRD_PARTY):
+        session.run(
+            "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", folder,
+            member, silent=True,
+        )  # fmt: skip
+    built = sorted(pathlib.Path(folder).glob("*.whl"))
+    needs = [need for needs in THIRD_PARTY.values() for need in needs]
+    session.install("--force-reinstall", "--no-deps", *map(str, built))
+    session.install(*map(str, built), *needs)
+    shown = session.run("tapeline", "plugins", "--json", silent=True)
+    states = {one["name"]: one["state"] for one in json.loads(shown)["plugins"]}
+    if states != {"coinbase": "active", "parquet": "active"}:
+        session.error(f"expected both plugins active and no other, found {states}")
+    for member in THIRD_PARTY:
+        with session.chdir(member):
+            session.run("mypy", "src", "--config-file", "pyproject.toml")
+            session.run("pytest", *PARALLEL, *session.posargs)
+
+
 @nox.session(python=PYTHONS, name="tests-on")
 def tests_on(session: nox.Session) -> None:
     """All tests on every supported Python that is installed here."""
     session.install(*TEST_TOOLS, *editable(*MEMBERS))
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def cycles(session: nox.Session) -> None:
+    """Starts and stops that must leave nothing behind: 200 by default."""
+    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    count = session.posargs or ["--cycles", "200"]
+    session.run("pytest", "tests/integration/test_cycles.py", *count)
 
 
 @nox.session

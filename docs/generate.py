@@ -11,6 +11,7 @@ import importlib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -209,8 +210,27 @@ def _shown(path: Path) -> str:
     return f"```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n"
 
 
+def _cases(kind: str) -> str:
+    """A table of the cases of one kit, then a section for each."""
+    from tapeline.testing import conformance
+
+    cases = getattr(conformance, f"{kind.upper()}_CASES")
+    rows = [
+        (f"[{c.id}](#{c.anchor})", c.rule, str(c.tier), "{}.{}".format(*c.since))
+        for c in cases
+    ]
+    sections = [f"\n### {c.id}\n\n*{c.rule}*\n\n{_wrapped(c.about)}\n" for c in cases]
+    head = ("case", "rule", "tier", "since API")
+    return table(head, rows) + "".join(sections)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
 KINDS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
+        "cases": _cases,
         "config": _config,
         "environment": _environment,
         "options": _options,

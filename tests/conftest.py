@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long a database is away at 5,000 events a second, virtual time",
     )
     group.addoption(
-        "--cycles", type=int, default=10, help="starts and stops over real sockets"
+        "--cycles", type=int, help="starts and stops that must leave nothing behind"
     )
     group.addoption(
         "--kills", type=int, default=10, help="how often the collector is killed"

@@ -176,6 +176,15 @@ def newest(folder: Path, exchange: str) -> dict[str, dict[str, Decimal]]:
     }
 
 
+def noting(accounts: set[str]) -> Callable[[Any], None]:
+    """A callback that notes whose balances it gets."""
+
+    def note(point: Any) -> None:
+        accounts.add(point.account)
+
+    return note
+
+
 exchanges = pytest.mark.parametrize("exchange", ["okx", "binance"])
 
 
@@ -190,10 +199,7 @@ def test_two_accounts_of_one_exchange_are_kept_apart_down_to_the_database(
         for name, keys in ACCOUNTS.items():
             member = collector(exchange, name, keys.options(exchange), account=name)
             heard[name] = set()
-            note = heard[name]
-            member.add_data_callback(
-                DataType.BALANCE, lambda point, note=note: note.add(point.account)
-            )
+            member.add_data_callback(DataType.BALANCE, noting(heard[name]))
             manager.add_collector(member)
         assert await manager.start()
         await anyio.sleep(30.5)

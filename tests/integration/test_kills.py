@@ -142,7 +142,7 @@ def test_kill_nine_loses_and_doubles_nothing_and_starts_again_at_once(
         def moved(known: Mapping[tuple[str, str], int] = known) -> bool:
             return newest(database) != known
 
-        waits.append(wait_for(moved, "a new trade", 60.0))
+        waits.append(wait_for(moved, "a new trade", 120.0))
         time.sleep(chance.uniform(0.0, 1.2))
         collector.kill()
     collector = background("run", config)

@@ -270,7 +270,7 @@ class Hangs(ShelfSink):
         return
 
     async def store(self, batch: Batch) -> None:
-        while self.shelf.down:
+        while self.shelf.down:  # noqa: ASYNC110 - it only shall not return
             await anyio.sleep(0.01)
         await super().store(batch)
 

@@ -30,6 +30,7 @@ from tapeline.model import (
     Rejected,
     Response,
     Secret,
+    Send,
     SessionHealth,
     Subscription,
     Tick,
@@ -379,7 +380,11 @@ class UnknownBudget(MiniSession):
     @hookimpl
     def subscribe(self, wanted: Sequence[Subscription], now: Now) -> Sequence[Action]:
         sent = super().subscribe(wanted, now)
-        return [attrs.evolve(each, costs={"messages": 1}) for each in sent]
+        return [
+            attrs.evolve(each, costs={"messages": 1})
+            for each in sent
+            if isinstance(each, Send)
+        ]
 
 
 class WakesInThePast(MiniSession):
@@ -472,6 +477,8 @@ class BreaksTheChain(MiniSession):
 class LinksItself(MiniSession):
     """The link is what came last, not what the venue says."""
 
+    _last: int | None
+
     @hookimpl
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
         given = []
@@ -486,6 +493,8 @@ class LinksItself(MiniSession):
 
 class MixesResets(MiniSession):
     """A second snapshot is taken for a change, with the sequence it has."""
+
+    _at: int | None
 
     @hookimpl
     def parse(self, frame: str | bytes, received_ns: int) -> Parsed:
@@ -651,7 +660,7 @@ class OneAFrame(MiniSession):
     @hookimpl
     def subscribe(self, wanted: Sequence[Subscription], now: Now) -> Sequence[Action]:
         sent = [action for one in wanted for action in super().subscribe([one], now)]
-        return [attrs.evolve(each, costs={}) for each in sent]
+        return [attrs.evolve(e, costs={}) for e in sent if isinstance(e, Send)]
 
 
 @attrs.define
@@ -669,7 +678,7 @@ class StuckFill(MiniBackfill):
     """Each page is asked for twice."""
 
     turn: int = 0
-    kept: Any = None
+    kept: Fetch | None = None
 
     def next(self) -> Fetch | None:
         self.turn += 1

@@ -15,7 +15,7 @@ from tapeline.hookspecs import ExchangeSession, Instruments, Parsed, hookimpl
 from tapeline.model import Budget, DataType, Dial, Fetch, Response, Route
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import use_seams
-from tapeline.seams import Seams
+from tapeline.seams import Dialer, Seams, Socket
 from tapeline.testing import (
     InlineExecutor,
     Market,
@@ -31,6 +31,7 @@ from tapeline_okx.session import OkxSession
 
 NUMBER = 20
 BAD = 7
+BLACK_HOLE = "wss://hole.test"
 
 
 class RaisesInParse(OkxSession):
@@ -52,12 +53,25 @@ class RaisesInConnect(OkxSession):
 
 
 class HangsInConnect(OkxSession):
-    """Asks REST for what never comes."""
+    """Dials where nobody ever answers."""
 
     @hookimpl
     def connect(self, now: Now, prior: Response | None) -> Dial | Fetch:
-        """A page that the venue does not have."""
-        return Fetch("GET", "https://openapi.okx.com/nowhere", tag="hang")
+        """The address of a black hole."""
+        return Dial(BLACK_HOLE)
+
+
+class HangingDialer:
+    """The venue's dialer, but for one address."""
+
+    def __init__(self, dialer: Dialer) -> None:
+        self._dialer = dialer
+
+    async def dial(self, dial: Dial) -> Socket:
+        """Open a socket, or wait for ever; the caller has a deadline."""
+        if dial.url == BLACK_HOLE:
+            await anyio.sleep_forever()
+        return await self._dialer.dial(dial)
 
 
 class BadAdapter(OkxAdapter):
@@ -110,7 +124,11 @@ def collect(adapter: OkxAdapter | None, seconds: float = 120.0) -> Any:
 
         async with MemoryVenue(simulator, clock) as venue:
             seams = Seams(
-                clock, venue.dialer, venue.http, InlineExecutor(), random.Random(1)
+                clock,
+                HangingDialer(venue.dialer),
+                venue.http,
+                InlineExecutor(),
+                random.Random(1),
             )
             with use_seams(seams):
                 manager = CollectorManager()

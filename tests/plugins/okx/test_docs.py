@@ -39,8 +39,9 @@ def test_every_channel_is_listed_with_its_continuity_class() -> None:
     assert f"`{' '.join(CANDLES)}`" in text
 
 
-def test_what_the_library_page_names_of_this_package_exists() -> None:
-    text = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+def test_what_the_pages_of_the_library_name_of_this_package_exists() -> None:
+    pages = [ROOT / "docs" / name for name in ("library.md", "migration.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
     names = set(re.findall(r"`tapeline_okx\.(\w+)", text))
     assert names == {"OKXCollector", "create_okx_collector"}
     assert names <= set(tapeline_okx.__all__)

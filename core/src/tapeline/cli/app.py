@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from tapeline.cli.certify import certify
 from tapeline.cli.check import check
 from tapeline.cli.demo import demo
 from tapeline.cli.gaps import gaps
@@ -63,6 +64,7 @@ app.command()(init)
 app.command()(check)
 app.command()(run)
 app.command()(plugins)
+app.command()(certify)
 app.command()(record)
 app.command("replay")(replay_command)
 app.command()(simulate)

@@ -9,8 +9,9 @@ from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.manager import CollectorManager
 from tapeline.config import CollectorSection, SinkSection, TapelineConfig
+from tapeline.errors import PluginError
 from tapeline.logs import add_log_file
-from tapeline.plugins import PluginRegistry
+from tapeline.plugins import PluginRegistry, PluginState
 from tapeline.runtime import EngineSettings, SinkSettings
 
 
@@ -24,8 +25,13 @@ def build_manager(
 
     Raises:
         PluginError: a plugin that it uses is not active.
+        UsageError: a plugin that it names is not installed.
     """
     runtime = config.runtime
+    for name in runtime.plugins:
+        record = registry.load(name)
+        if record.state is not PluginState.ACTIVE:
+            raise PluginError(name, record.state.value, record.reason)
     manager = CollectorManager(
         "tapeline",
         logger=logging.getLogger("tapeline.manager"),
@@ -44,6 +50,7 @@ def build_manager(
             empty_candles=runtime.empty_candles,
         ),
         embedded=embedded,
+        plugins=registry,
     )
     for name, section in config.collectors.items():
         add_configured(manager, name, section, registry)

@@ -20,7 +20,7 @@ from tapeline.collectors.defaults import health_check_interval_s
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.collectors.life import outside
 from tapeline.collectors.notices import Notices
-from tapeline.collectors.registry import plugins
+from tapeline.collectors.registry import plugins as installed_plugins
 from tapeline.collectors.services import Services
 from tapeline.collectors.sinks import SinkLike, resolve_sink
 from tapeline.config import Defaults
@@ -35,6 +35,7 @@ from tapeline.model import (
     StatusChange,
     width_ns,
 )
+from tapeline.plugins import PluginRegistry
 from tapeline.runtime import (
     Engine,
     EngineSettings,
@@ -68,6 +69,8 @@ class CollectorManager:
         settings: of the engine, e.g. its data folder.
         embedded: give the embedded database to collectors that need a sink and have
             none; False stores nothing then.
+        plugins: whose observers are told of every change, and whose session wrappers
+            stand around sessions; None for the installed plugins.
 
     Attributes:
         beaten: set before ``start`` to be told, from a thread and a few times a
@@ -85,7 +88,9 @@ class CollectorManager:
         *,
         settings: EngineSettings | None = None,
         embedded: bool = True,
+        plugins: PluginRegistry | None = None,
     ) -> None:
+        self._plugins = installed_plugins() if plugins is None else plugins
         self.manager_name = manager_name
         self.global_health_check_interval = global_health_check_interval
         self.restart_delay = restart_delay
@@ -494,7 +499,7 @@ class CollectorManager:
         engine = Engine(
             self._seams,
             self._settings,
-            wrappers=plugins().session_wrappers(),
+            wrappers=self._plugins.session_wrappers(),
             observers=[self._notify],
         )
         for sink in sinks:
@@ -573,7 +578,7 @@ class CollectorManager:
         self._notices.change(change)
 
     def _tell(self, change: StatusChange) -> None:
-        plugins().notify_status(change)
+        self._plugins.notify_status(change)
         for observer in self._observers:
             # A supervisor: an observer that raises must not end what it observes.
             try:

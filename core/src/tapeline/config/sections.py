@@ -114,6 +114,13 @@ class RuntimeConfig:
             "nothing."
         ),
     )
+    plugins: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=_doc(
+            "Plugins to load though no collector, sink or service names them: those "
+            "that only watch or trace."
+        ),
+    )
     proxy: Secret | None = attrs.field(
         default=None,
         validator=_proxy,

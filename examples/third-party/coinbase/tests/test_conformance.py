@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from tapeline_coinbase import CoinbaseAdapter, CoinbaseConfig
 
-from tapeline.model import Send, Subscription
+from tapeline.model import Send, Subscription, Trade
 from tapeline.testing.conformance import (
     ExchangeConformance,
     ExchangeUnderTest,
@@ -21,6 +22,23 @@ from tapeline.testing.conformance import (
 def _stream(data_type: str, channel: str, symbol: str = "BTC-USD") -> Subscription:
     id_kind = "fill" if data_type == "trade" else ""
     return Subscription("coinbase", "spot", symbol, data_type, channel, id_kind)
+
+
+_SECOND_NS = 1_767_323_045 * 10**9
+_ROWS = (
+    (929248662, "sell", "88355.59", "0.00099993", 610_000_000),
+    (929248663, "buy", "88355.58", "0.00003338", 654_578_000),
+)
+
+
+def _trade(
+    symbol: str, number: int, side: str, price: str, size: str, ns: int
+) -> Trade:
+    """What the golden message means."""
+    return Trade(
+        _stream("trade", "market_trades", symbol), str(number), number, number, 1, side,
+        Decimal(price), Decimal(size), _SECOND_NS + ns, 0,
+    )  # fmt: skip
 
 
 def _answers(send: Send, refused: Collection[Subscription]) -> Sequence[str]:
@@ -73,6 +91,11 @@ class TestCoinbase(ExchangeConformance):
                 _stream("trade", "market_trades", "ETH-USD"),
             ],
             [json.dumps(messages["trades-newest-first"]), json.dumps(eth)],
+            [
+                _trade(symbol, *row)
+                for symbol in ("BTC-USD", "ETH-USD")
+                for row in _ROWS
+            ],
         )
         books = Recording(
             "level2", [_stream("orderbook", "level2")], _book_frames(messages)

@@ -42,12 +42,29 @@ def _stored(folder: Path) -> Sequence[int]:
 
 
 @contextmanager
+def _away(folder: Path) -> Iterator[None]:
+    """The folder is a link to a disk that is not mounted."""
+    aside = folder.with_name("aside")
+    moved = folder.exists()
+    if moved:
+        folder.rename(aside)
+    folder.symlink_to(folder.with_name("not-mounted"))
+    try:
+        yield
+    finally:
+        folder.unlink()
+        if moved:
+            aside.rename(folder)
+
+
+@contextmanager
 def _destination() -> Iterator[Destination]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "lake"
         yield Destination(
-            ParquetConfig(path=folder, rotate_bytes=20_000),
+            ParquetConfig(path=folder, rotate_bytes=500_000),
             lambda: _stored(folder),
+            outage=lambda: _away(folder),
             poison=_TOO_EXACT,
         )
 

@@ -47,7 +47,11 @@ class MortalDisk(Disk):
         if self._step("write"):
             path.write_bytes(bytes(content)[: len(content) // 2])
             self._die()
-        super().write(path, content)
+        # Only the process dies here, not the machine: what was written stays.
+        path.write_bytes(content)
+
+    def flush_folder(self, folder: Path) -> None:
+        """Nothing to wait for."""
 
     def rename(self, old: Path, new: Path) -> None:
         """Before it, or after it."""
@@ -133,12 +137,16 @@ async def test_a_disk_that_fails_at_any_step_is_tried_again(
         begin_anew(folder)
         disk = MortalDisk(steps, OSError)
         sink = new_sink(disk, rotate_bytes=900)
-        for _ in range(3):
+        with contextlib.suppress(SinkUnavailable):
+            await sink.open("j1")
+        for number in range(1, LAST + 1):
+            one = batch(number, [records["trade"](number)])
+            # As core does: the same batch again, without another open.
             try:
-                await write_all(sink, batch, records)
+                await sink.write(one)
             except SinkUnavailable:
-                continue
-            break
+                await sink.write(one)
+        await sink.close()
         await new_sink().open("j1")
         assert query("SELECT first_id FROM {trades} ORDER BY first_id") == [
             (number,) for number in range(1, LAST + 1)

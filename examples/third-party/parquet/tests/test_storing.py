@@ -10,7 +10,7 @@ import polars
 import pytest
 
 from tapeline.clock import Now
-from tapeline.errors import SinkError, SinkRejected, SinkUnavailable
+from tapeline.errors import SinkError, SinkRejected
 from tapeline.model import BookSnapshot, MarketDataPoint, Subscription, datetime_from_ns
 
 pytestmark = pytest.mark.anyio
@@ -221,12 +221,12 @@ async def test_a_file_in_the_way_is_a_sentence(
         await new_sink().open("j1")
 
 
-async def test_a_sink_that_is_not_open_asks_for_it(
+async def test_a_sink_that_was_never_opened_says_so(
     new_sink: Any, batch: Any, records: Any
 ) -> None:
     sink = new_sink()
 
-    with pytest.raises(SinkUnavailable):
+    with pytest.raises(SinkError, match="open it first"):
         await sink.write(batch(1, [records["trade"](1)]))
     await sink.close()
     await sink.close()

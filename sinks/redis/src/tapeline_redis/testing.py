@@ -51,7 +51,9 @@ class LocalServer:
             "appendonly": "yes",
             "appendfsync": "always",
         }
-        options = [part for name, value in words.items() for part in (f"--{name}", value)]
+        options = [
+            part for name, value in words.items() for part in (f"--{name}", value)
+        ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binary, *options], stdout=log, stderr=log

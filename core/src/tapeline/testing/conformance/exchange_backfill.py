@@ -102,8 +102,9 @@ def garbage(subject: ExchangeUnderTest) -> None:
     """Every page is answered with the same garbage. Nothing may raise, no trade may
     be given, nothing proven, and the walk must end.
     """
+    world = _World.build(subject)
     for body in _GARBAGE:
-        world = _World.build(subject)
+        world.begin()
         pages = world.fill(lambda _, body=body: body)  # type: ignore[misc]
         if len(pages) >= _MOST_PAGES:
             raise RuleBroken(f"{_MOST_PAGES} answers {body[:20]!r} do not end it")
@@ -134,8 +135,8 @@ class _World:
     simulator: SimulatorBase
     now_ns: int
     gap: Gap
-    backfill: Backfill
     issued: dict[int, LedgerFill]
+    backfill: Backfill = attrs.field(init=False)
 
     @classmethod
     def build(cls, subject: ExchangeUnderTest, faults: Sequence[Fault] = ()) -> _World:
@@ -173,11 +174,19 @@ class _World:
         )
         times = (numbered[from_id].exchange_ns, numbered[to_id].exchange_ns)
         gap = Gap(stream, 1, 0, from_id, to_id, *times, "disconnect", now_ns)
-        backfill = adapter.backfill(config, gap)
-        if backfill is None:
-            raise RuleBroken(f"{gap.stream} declares backfill and offers none")
         issued = {n: f for n, f in numbered.items() if from_id <= n <= to_id}
-        return cls(subject, simulator, now_ns, gap, backfill, issued)
+        world = cls(subject, simulator, now_ns, gap, issued)
+        world.begin()
+        return world
+
+    def begin(self) -> None:
+        """Begin to fill the gap, as if nothing was asked yet."""
+        adapter = self.subject.adapter
+        config = self.subject.config_of(simulated(self.subject).config)
+        backfill = adapter.backfill(config, self.gap)
+        if backfill is None:
+            raise RuleBroken(f"{self.gap.stream} declares backfill and offers none")
+        self.backfill = backfill
 
     def fill(self, answer: Callable[[str], bytes] | None = None) -> list[_Page]:
         """Ask and read until it ends, or for far too many pages."""

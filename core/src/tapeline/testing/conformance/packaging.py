@@ -106,7 +106,9 @@ def bounds(subject: UnderTest) -> None:
 
 @case("PK-TYPED-001", "its package has py.typed")
 def typed(subject: UnderTest) -> None:
-    """Without that file its annotations count for nobody."""
+    """Without that file the annotations of its package count for nobody: a type checker
+    takes everything in it for ``Any``.
+    """
     package = importlib.import_module(_record(subject).module.partition(".")[0])
     folders = [Path(folder) for folder in getattr(package, "__path__", ())]
     if not any((folder / "py.typed").is_file() for folder in folders):
@@ -171,9 +173,9 @@ def readme(distribution: importlib.metadata.Distribution) -> str:
         for name in ("README.md", "README.rst", "README"):
             if (folder / name).is_file():
                 return (folder / name).read_text(encoding="utf-8")
-    metadata = distribution.metadata
-    payload = metadata.get_payload()  # type: ignore[attr-defined]
-    return str(metadata.get_all("Description") or payload or "")
+    # What stands below the headers is the description, too.
+    found = distribution.metadata.get_all("Description") or [""]
+    return str(found[0])
 
 
 def _record(subject: UnderTest) -> PluginRecord:

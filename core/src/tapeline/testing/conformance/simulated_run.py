@@ -36,6 +36,7 @@ from tapeline.testing.virtual_time import VirtualClock, run_virtual
 _BOOK_LEVELS = 25
 _MOST_REMEMBERED = 5_000
 _MOST_BOOKS = 2
+_LONG_NS = 20 * 10**9
 _COMMIT_MS = 100.0
 _MEMORY = Path("/dev/shm")
 
@@ -48,6 +49,7 @@ class Run:
         status: of the only feed, shortly before the end.
         books_compared: how often a live book met the venue's own.
         books_wrong: sentences about those that differed.
+        books_behind: books that did not meet the venue's own near the end.
     """
 
     verdict: Verdict
@@ -57,6 +59,7 @@ class Run:
     simulator: SimulatorBase
     books_compared: int
     books_wrong: list[str]
+    books_behind: list[str]
 
     def streams(self) -> dict[str, str]:
         """Stream → state, as status showed it last."""
@@ -149,7 +152,7 @@ async def _collect(settings: _Settings, types: Sequence[str], folder: Path) -> R
         depth=_BOOK_LEVELS,
     )
     simulator = build_simulator(subject, market, settings.faults, ledger)
-    watch = _BookWatch(simulator, subject)
+    watch = _BookWatch(simulator, subject, clock)
     database = MemoryDatabase()
     async with MemoryVenue(simulator, clock) as venue:
         chance = random.Random(settings.seed)
@@ -170,6 +173,7 @@ async def _collect(settings: _Settings, types: Sequence[str], folder: Path) -> R
         await engine.start()
         await anyio.sleep(settings.seconds)
         status = engine.link_status("conformance").as_dict()
+        behind = watch.behind()
         await engine.stop()
     records = database.records()
     return Run(
@@ -180,16 +184,21 @@ async def _collect(settings: _Settings, types: Sequence[str], folder: Path) -> R
         simulator,
         watch.compared,
         watch.wrong,
+        behind,
     )
 
 
 class _BookWatch:
     """Holds the books that a consumer can build against the venue's own."""
 
-    def __init__(self, simulator: SimulatorBase, subject: ExchangeUnderTest) -> None:
+    def __init__(
+        self, simulator: SimulatorBase, subject: ExchangeUnderTest, clock: VirtualClock
+    ) -> None:
         self.compared = 0
         self.wrong: list[str] = []
         self._simulator = simulator
+        self._clock = clock
+        self._met_ns: dict[Subscription, int] = {}
         self._checksum = subject.adapter.book_checksum
         self._books: dict[Subscription, LocalBook] = {}
         self._truth: dict[tuple[str, str], dict[int, Any]] = {}
@@ -209,6 +218,15 @@ class _BookWatch:
                         del known[next(iter(known))]
         return taken
 
+    def behind(self) -> list[str]:
+        """Books that have not met the venue's own for a while."""
+        since_ns = self._clock.monotonic_ns() - _LONG_NS
+        return [
+            str(stream)
+            for stream in self._books
+            if self._met_ns.get(stream, 0) < since_ns
+        ]
+
     def take(self, event: object) -> None:
         """A consumer of everything."""
         if not isinstance(event, BookSnapshot | BookDelta):
@@ -227,6 +245,7 @@ class _BookWatch:
         if not book.valid or published is None:
             return
         self.compared += 1
+        self._met_ns[event.stream] = self._clock.monotonic_ns()
         for mine, theirs in zip(book.levels(), published, strict=True):
             if not _same(mine, theirs):
                 self.wrong.append(f"{event.stream} differs at {book.last_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +29,12 @@ def _stream(stream: Subscription, *names: str) -> Row:
 
 def _fields(record: object, names: Sequence[str]) -> Row:
     return {name: getattr(record, name) for name in names}
+
+
+def _taking(names: Sequence[str]) -> Callable[[Any], Row]:
+    """What takes attributes of a record into a row of the same names."""
+    take = attrgetter(*names)
+    return lambda record: dict(zip(names, take(record), strict=True))
 
 
 _TRADE = (
@@ -83,13 +90,13 @@ def _raw(message: RawMessage) -> Row:
 
 MAKERS: Mapping[type, tuple[str, Callable[[Any], Row]]] = MappingProxyType(
     {
-        Trade: ("trades", lambda record: _fields(record, _TRADE)),
-        Candle: ("market_data", lambda record: _fields(record, _CANDLE)),
+        Trade: ("trades", _taking(_TRADE)),
+        Candle: ("market_data", _taking(_CANDLE)),
         Gap: ("gaps", _gap),
         Coverage: ("coverage", _coverage),
-        Ticker: ("tickers", lambda record: _fields(record, _TICKER)),
+        Ticker: ("tickers", _taking(_TICKER)),
         BookSnapshot: ("order_books", _book),
-        Balance: ("balances", lambda record: _fields(record, _BALANCE)),
+        Balance: ("balances", _taking(_BALANCE)),
         RawMessage: ("raw_trades", _raw),
     }
 )

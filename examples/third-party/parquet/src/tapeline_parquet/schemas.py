@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -98,6 +99,8 @@ def schema_of(table: str, decimals: str) -> Any:
     return pa.schema(fields)
 
 
+# Prices and sizes repeat; equal numbers fit or do not, however they are written.
+@lru_cache(maxsize=65_536)
 def fits(number: Decimal) -> bool:
     """Whether *number* is one that ``decimal128(38, 18)`` holds exactly."""
     if not number.is_finite():
@@ -109,10 +112,25 @@ def fits(number: Decimal) -> bool:
     )
 
 
-def exact_numbers(row: Mapping[str, Any]) -> list[Decimal]:
-    """Every decimal of a row, those of book levels too."""
-    found = [value for value in row.values() if isinstance(value, Decimal)]
-    for side in _SIDES:
-        for level in row.get(side, ()):
-            found += level.values()
-    return found
+def can_hold(row: Mapping[str, Any], decimals: str) -> bool:
+    """Whether the columns can hold every number of a row.
+
+    Raises:
+        TypeError: there is a number that cannot even be compared.
+    """
+    exact = decimals == "decimal128"
+    for value in row.values():
+        kind = type(value)
+        if kind is int:
+            if not -(2**63) <= value < 2**63:
+                return False
+        elif exact and kind is Decimal and not fits(value):
+            return False
+    if exact and "bids" in row:
+        return all(
+            fits(number)
+            for side in _SIDES
+            for level in row[side]
+            for number in level.values()
+        )
+    return True

@@ -46,7 +46,7 @@ class ParquetSink:
         """Have *batch* on the disk.
 
         Raises:
-            SinkUnavailable: it is not; ``open`` finds out how far it came.
+            SinkUnavailable: it is not; the names of the files tell how far it came.
             SinkRejected: numbers that the columns cannot hold; nothing is stored.
         """
         if self._worker is None:

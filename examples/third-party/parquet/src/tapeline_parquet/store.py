@@ -9,6 +9,7 @@ tables that miss it only.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -25,7 +26,7 @@ from tapeline_parquet.config import ParquetConfig
 from tapeline_parquet.disk import Disk
 from tapeline_parquet.names import SPOOL, TEMPORARY, Span, span_of
 from tapeline_parquet.rows import MAKERS, Row, timestamp_us
-from tapeline_parquet.schemas import COLUMNS, exact_numbers, fits, schema_of
+from tapeline_parquet.schemas import COLUMNS, can_hold, schema_of
 
 UNHOLDABLE = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)
 """What a record that no column can hold raises on its way into a row."""
@@ -56,6 +57,8 @@ class Store:
         self._spool: list[Path] = []
         self._spooled_bytes = 0
         self._since_ns: int | None = None
+        self._asked_for: str | None = None
+        # The same while memory and disk are known to agree.
         self._journal_id: str | None = None
         self._cursor: int | None = None
 
@@ -72,6 +75,7 @@ class Store:
                 f"{journal_id!r}"
             )
         self._journal_id = None
+        self._asked_for = journal_id
         try:
             self._prepare()
             self._rotate()
@@ -81,6 +85,10 @@ class Store:
                 "cannot; check its permissions"
             ) from error
         except (FileExistsError, NotADirectoryError) as error:
+            if os.path.islink(error.filename):
+                raise SinkUnavailable(
+                    f"expected the disk that {error.filename} leads to, found it away"
+                ) from error
             raise SinkError(
                 f"expected a folder, found something else at {error.filename}; choose "
                 "another path"
@@ -103,11 +111,18 @@ class Store:
         """Have *batch* on the disk; what is there already is passed over.
 
         Raises:
-            SinkUnavailable: the disk fails, or ``open`` has to come first.
+            SinkUnavailable: the disk fails; the same batch may come again.
+            SinkError: ``open`` has to come first.
             SinkRejected: numbers that the columns cannot hold; nothing is stored.
         """
-        if batch.journal_id != self._journal_id:
-            raise SinkUnavailable("expected an open folder, found none; open it again")
+        if batch.journal_id != self._asked_for:
+            raise SinkError(
+                f"expected a batch of journal {self._asked_for}, found one of "
+                f"{batch.journal_id}; open it first"
+            )
+        if self._journal_id is None:
+            # The last write failed, and the same batch comes again without an open.
+            self.open(batch.journal_id)
         cursor = self._cursor
         if cursor is not None and batch.last_position <= cursor:
             return
@@ -116,7 +131,7 @@ class Store:
         span = Span(
             batch.journal_id, min(first, batch.last_position), batch.last_position
         )
-        content = _encode(tables)
+        content = self._encoded(tables)
         path = self._folder / SPOOL / span.file_name(PART)
         # Until it is known to be on the disk, only the folder can tell.
         self._journal_id = None
@@ -209,16 +224,29 @@ class Store:
         try:
             row = make(record)
             row["timestamp"] = timestamp_us(row)
-            # What cannot be encoded now could never be read again.
-            _encode(row)
+            holds = can_hold(row, self._config.decimals)
         except UNHOLDABLE:
             return None
-        if self._config.decimals == "decimal128" and not all(
-            map(fits, exact_numbers(row))
-        ):
-            return None
-        whole = (value for value in row.values() if isinstance(value, int))
-        return row if all(-(2**63) <= value < 2**63 for value in whole) else None
+        return row if holds else None
+
+    def _encoded(self, tables: dict[str, list[Row]]) -> bytes:
+        """The content of a spool file.
+
+        Raises:
+            SinkRejected: some rows can never be read again, such as broken texts.
+        """
+        try:
+            return _encode(tables)
+        except UNHOLDABLE:
+            rows = [row for rows in tables.values() for row in rows]
+            refused = [
+                (row["position"], row["ordinal"]) for row in rows if not _encodes(row)
+            ]
+            raise SinkRejected(
+                f"expected texts that can be stored, found {len(refused)} records "
+                "with others",
+                refused,
+            ) from None
 
     # -- rotation ----------------------------------------------------------------
 
@@ -289,6 +317,14 @@ class Store:
 
     def _of(self, table: str) -> Path:
         return self._folder / table
+
+
+def _encodes(row: Row) -> bool:
+    try:
+        _encode(row)
+    except UNHOLDABLE:
+        return False
+    return True
 
 
 def _with_decimals(kind: Any, values: list[Any]) -> list[Any]:
