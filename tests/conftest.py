@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--rotation-days",
         type=float,
-        default=2.0,
+        default=1.0,
         help="how long sockets are replaced in a slow market, virtual time",
     )
     group.addoption(

@@ -218,7 +218,7 @@ def test_each_data_type_comes_normalized_to_its_callbacks(exchange: str) -> None
             for point in seen[each]:
                 assert isinstance(point, MarketDataPoint)
                 assert (point.exchange, point.symbol) == (exchange, "BTC-USDT")
-                assert point.data_type.value == each.value  # type: ignore[union-attr]
+                assert point.data_type.value == each.value  # type: ignore[attr-defined]
                 assert point.timestamp.utcoffset() == timedelta(0)
                 assert point.data
         assert {type(t.data["price"]) for t in seen[DataType.TRADE]} == {Decimal}

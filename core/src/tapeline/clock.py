@@ -52,3 +52,8 @@ def now(clock: Clock, venue_offset_ns: int = 0) -> Now:
     """One ``Now`` of *clock*, with the venue's offset added."""
     wall = clock.wall_ns()
     return Now(wall, wall + venue_offset_ns, clock.monotonic_ns())
+
+
+def processor_ns() -> int:
+    """Processor time that this process has used, for saying what something costs."""
+    return time.process_time_ns()

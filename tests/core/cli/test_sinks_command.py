@@ -63,7 +63,7 @@ def sinks(folder: Path, *words: str) -> Any:
 
 @pytest.fixture
 def collect(tmp_path: Path) -> Any:
-    """``collect(adapter, body)``: a collection in virtual time; body gets its engine."""
+    """``collect(adapters, body)``: a collection in virtual time, its engine to body."""
 
     def run(adapters: dict[str, MemorySinkAdapter], body: Any) -> None:
         async def main() -> None:

@@ -138,7 +138,7 @@ def test_a_data_point_takes_five_values_and_keeps_the_raw_object() -> None:
         "BTC-USDT",
         moment,
     )
-    assert (point.data_type.value, point.data, point.raw) == (  # type: ignore[union-attr]
+    assert (point.data_type.value, point.data, point.raw) == (  # type: ignore[attr-defined]
         "trade",
         {"price": 1},
         None,
@@ -474,5 +474,9 @@ def test_a_bar_is_exact_and_a_data_point(make: Any) -> None:
     )
     assert isinstance(bar, OHLCVData)
     assert isinstance(bar, MarketDataPoint)
-    assert (bar.high, bar.volume, bar.trades_count) == (Decimal("2.5"), 9, None)
+    assert (bar.high, bar.volume, bar.trades_count) == (
+        Decimal("2.5"),
+        Decimal(9),
+        None,
+    )
     assert bar.data_type is DataType.CANDLE

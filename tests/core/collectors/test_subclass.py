@@ -133,7 +133,8 @@ def test_an_overridden_check_of_the_connection_restarts(
             return not self.sick
 
     if kind == "function":
-        Sick._check_connection_health = lambda self: not self.sick
+        plain: Any = lambda self: not self.sick  # noqa: E731 - as short as it is
+        setattr(Sick, "_check_connection_health", plain)  # noqa: B010 - typed as async
 
     async def body() -> None:
         collector = Sick(["A-B"], health_check_interval=10.0)

@@ -160,7 +160,7 @@ def test_a_rest_side_in_trouble_closes_nothing_wrongly(
 def test_gaps_stay_open_while_nothing_is_proven(tell: Tell, venue: Any) -> None:
     faults = [venue.refusing(status=200, body=venue.empty), *away(8.0)]
 
-    told = tell(forty_seconds, faults=faults)
+    told = tell(forty_seconds, faults=faults, rate_hz=5.0)
 
     assert told.accounts.ok
     assert {gap["state"] for gap in told.trade_gaps} == {"open"}
@@ -188,7 +188,7 @@ def test_a_gap_that_one_run_could_not_fill_is_filled_by_the_next(
 
 
 def test_a_long_downtime_takes_many_pages(tell: Tell, venue: Any) -> None:
-    told = tell(twelve_seconds, forty_seconds, pause_s=300.0, symbols=["BTC-USDT"])
+    told = tell(twelve_seconds, twelve_seconds, pause_s=300.0, symbols=["BTC-USDT"])
 
     told.check_whole()
     assert len(told.trade_gaps) == 1, told.trade_gaps
@@ -220,8 +220,8 @@ def test_what_the_venue_no_longer_has_is_given_up_with_its_cause(tell: Tell) -> 
     told = tell(
         twelve_seconds,
         long,
-        pause_s=600.0,
-        rate_hz=8.0,
+        pause_s=2_400.0,
+        rate_hz=2.0,
         symbols=["BTC-USDT"],
         max_fills=500,
     )

@@ -310,9 +310,9 @@ _BY_STREAM_AND_TIME = MappingProxyType(
 )
 """Tables whose key is a place in the journal → what they are read by."""
 
-for _name, _columns in _BY_STREAM_AND_TIME.items():
-    _table = metadata.tables[_name]
-    Index(f"{_name}_by_time", *(_table.c[column] for column in _columns))
+for _indexed, _columns in _BY_STREAM_AND_TIME.items():
+    _read = metadata.tables[_indexed]
+    Index(f"{_indexed}_by_time", *(_read.c[column] for column in _columns))
 
 # Trades arrive in the order of time, so a summary of each range of blocks finds them,
 # and costs next to nothing to keep.
