@@ -581,3 +581,21 @@ def test_a_gap_that_only_the_journal_knows_is_repaired_after_the_restart(
         ("1s", 2, "repaired", 1, 1),
         ("1s", 4, "repaired", 1, 1),
     ]
+
+
+def test_a_trade_older_than_what_a_restart_kept_is_too_late_and_claims_nothing(
+    stream: Subscription, trade: MakeTrade
+) -> None:
+    def ticks(*timeframes: str) -> Maker:
+        settings = CandleSettings(contiguous_ids=False)
+        return Maker(CandleAggregator(stream, timeframes, settings))
+
+    before = ticks("1s", "5s")
+    before.aggregator.started(0)
+    before.add(*(trade(n, n) for n in range(1, 70)))
+    after = ticks("1s", "5s")
+    after.aggregator.restore(before.aggregator.snapshot())
+    after.add(trade(70, 12.5))
+
+    assert after.said() == []
+    assert after.aggregator.statistics.too_late == 1

@@ -310,3 +310,32 @@ def test_every_restart_of_the_manager_keeps_its_pause(
         assert took_s >= 10.0
 
     simulate(body)
+
+
+@pytest.mark.parametrize("end", ["disable", "remove"])
+def test_a_restart_that_waited_its_turn_revives_nothing_that_ended_meanwhile(
+    make: Any, simulate: Simulate, end: str
+) -> None:
+    async def body() -> None:
+        manager = CollectorManager(restart_delay=5.0)
+        first, second = make(["A-USDT"]), make(["B-USDT"])
+        manager.add_collector(first)
+        manager.add_collector(second)
+        await manager.start()
+        clock = manager._seams.clock
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(manager.restart_collector, "ticks_collector")
+            tasks.start_soon(manager.restart_collector, "ticks_collector_2")
+            await clock.sleep(1)
+            if end == "disable":
+                manager.disable_collector("ticks_collector_2")
+            else:
+                manager.remove_collector("ticks_collector_2")
+        await clock.sleep(10)
+        revived = second.status
+        await manager.stop()
+
+        assert revived is CollectorStatus.STOPPED
+        assert second.status is CollectorStatus.STOPPED
+
+    simulate(body)

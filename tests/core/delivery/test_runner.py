@@ -450,3 +450,53 @@ def test_a_sink_that_fails_for_good_is_in_the_log(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("tapeline.sink.local", "ERROR")
     assert "no such table" in record.message
+
+
+def test_a_sink_whose_health_raises_is_not_well_and_hurts_nobody(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    class Broken(MemorySink):
+        def health(self, now: Any) -> Any:
+            raise RuntimeError("a bug")
+
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = Broken()
+        runner = delivery.runner(sink)
+        delivery.journal.append([make_trade(1)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await delivery.clock.sleep(1)
+            status = runner.status()
+            await runner.stop(1.0)
+        assert status["healthy"] is False
+        assert status["issues"] == ["health raised RuntimeError: a bug"]
+        assert len(sink.database.trades()) == 1
+
+    run_virtual(main)
+
+
+def test_a_sink_is_blocked_only_when_something_has_waited_for_long(
+    make_delivery: Any, make_trade: Any
+) -> None:
+    async def main() -> None:
+        delivery = make_delivery()
+        sink = MemorySink()
+        runner = delivery.runner(sink, settings=RunnerSettings(blocked_s=30.0))
+        delivery.journal.append([make_trade(1)])
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(runner.run)
+            await delivery.clock.sleep(120)
+            sink.write_failures = sink.open_failures = 10_000
+            delivery.journal.append([make_trade(2)])
+            await delivery.clock.sleep(1)
+            soon = runner.status()["blocked"]
+            await delivery.clock.sleep(40)
+            late = runner.status()["blocked"]
+            sink.write_failures = sink.open_failures = 0
+            await delivery.clock.sleep(60)
+            after = runner.status()["blocked"]
+            await runner.stop(1.0)
+        assert (soon, late, after) == (False, True, False)
+
+    run_virtual(main)

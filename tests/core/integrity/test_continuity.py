@@ -290,3 +290,21 @@ def test_a_split_gap_that_went_through_a_restart_closes_with_its_own_ids(
         ("id-hole", 2, 5, "closed", 2, 4),
         ("id-hole", 6, 9, "closed", 1, 4),
     ]
+
+
+def test_a_gap_of_a_stream_that_ended_and_came_back_can_still_be_filled(
+    tape: Tape, trade: MakeTrade
+) -> None:
+    tape.take(trade(1))
+    tape.take(trade(2))
+    tape.take(trade(5))
+    tape.wait(3)
+    tape.continuity.ended()
+    tape.take(trade(100))
+    assert tape.continuity.covered() == (100, 100)
+
+    assert tape.take(trade(3))
+    assert tape.take(trade(4))
+    assert tape.rows()[-1][3] == "closed"
+    assert not tape.take(trade(4))
+    assert not tape.take(trade(50)), "nobody said that it is missing"

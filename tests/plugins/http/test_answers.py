@@ -44,7 +44,7 @@ async def test_it_is_not_ready_but_alive_while_a_collector_delivers_nothing(
     async with run(sick, well) as running:
         sick.can_connect = False
         sick.fault = ConnectionError("reset by peer")
-        await _until(lambda: sick.status.value == "error")
+        await _until(lambda: sick.status.value == "restarting")
         ready = await running.send("GET", "/readyz")
         alive = await running.send("GET", "/livez")
         sick.can_connect = True
@@ -52,7 +52,7 @@ async def test_it_is_not_ready_but_alive_while_a_collector_delivers_nothing(
         again = await running.send("GET", "/readyz")
     assert ready.status_code == 503
     assert ready.json()["issues"][0].startswith(
-        "collector sick: the collector is error: "
+        "collector sick: the collector is restarting: "
     )
     assert alive.status_code == 200
     assert again.status_code == 200

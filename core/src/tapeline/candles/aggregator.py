@@ -67,6 +67,7 @@ class CandleAggregator:
         self._open_ns = self._end_ns = 0
         self._contiguous = self._settings.contiguous_ids
         self._grace_ns = self._settings.close_grace_ns
+        self._snapshot_ns = 5 * self._grace_ns
         self._next_id: int | None = None
         self._last_ns = 0
         self._from_ns: int | None = None
@@ -214,7 +215,7 @@ class CandleAggregator:
     def snapshot(self) -> bytes:
         """Everything needed to go on after a restart."""
         self._drain()
-        recent_ns = self._ladder.closed_until_ns - 5 * self._grace_ns
+        recent_ns = self._ladder.closed_until_ns - self._snapshot_ns
         states = [
             SeriesState(series.name, [*series.open.values()], closed, series.filled_ns)
             for series, closed in self._ladder.worth_keeping(recent_ns)
@@ -247,6 +248,7 @@ class CandleAggregator:
         self._last_ns = state.last_ns
         self._from_ns = state.from_ns
         self._ladder.closed_until_ns = self._now_ns = state.closed_until_ns
+        self._ladder.kept_from_ns = state.closed_until_ns - self._snapshot_ns
         self._open_ns = self._end_ns = 0
         self._pending.clear()
         self._holes.replace(TimeHole(*hole) for hole in state.holes)

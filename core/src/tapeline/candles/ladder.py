@@ -34,6 +34,7 @@ class Ladder:
         "base",
         "changed",
         "closed_until_ns",
+        "kept_from_ns",
         "series",
     )
 
@@ -44,6 +45,8 @@ class Ladder:
         self.closed_until_ns = 0
         self.changed: dict[Bar, Series] = {}
         self._holes = holes
+        # What a snapshot leaves out is unknown after a restart.
+        self.kept_from_ns = 0
         self._keep_closed_ns = keep_closed_ns
 
     def place(self, trade: Trade) -> Bar | None:
@@ -61,7 +64,8 @@ class Ladder:
         end_ns = open_ns + self.base.width
         return (
             open_ns in self.base.closed
-            or end_ns > self.closed_until_ns - self._keep_closed_ns
+            or end_ns
+            > max(self.kept_from_ns, self.closed_until_ns - self._keep_closed_ns)
             or self._holes.touches(open_ns, end_ns)
         )
 

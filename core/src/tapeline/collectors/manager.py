@@ -383,6 +383,9 @@ class CollectorManager:
             return False
         async with self._restart_lock:
             await self._pause()
+            # It may have been disabled or removed while this one waited its turn.
+            if self._members.get(name) is not member or not member.enabled:
+                return False
             return await member.collector.restart()
 
     async def restart_all_collectors(self) -> dict[str, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -184,7 +185,7 @@ class LiveFanOut:
             "sinks": self.sink_statistics(),
         }
 
-    def sink_statistics(self) -> dict[str, object]:
+    def sink_statistics(self) -> dict[str, dict[str, Any]]:
         """Name → figures of each live sink, JSON-ready."""
         moment = now(self._clock)
         return {name: sink.statistics(moment) for name, sink in self._sinks.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -11,6 +12,7 @@ import anyio.lowlevel
 from tapeline.backoff import Backoff
 from tapeline.clock import Clock, Now
 from tapeline.delivery.accepting import Filter
+from tapeline.delivery.asking import asked_health
 from tapeline.delivery.consumers import Reporter
 from tapeline.delivery.queues import DropOldest
 from tapeline.delivery.reports import SinkReports
@@ -54,6 +56,7 @@ class LiveSink:
         self._settings = settings
         self._backoff = Backoff(rng, settings.first_delay_s, settings.max_delay_s)
         self._opened = False
+        self._failed = False
         self._scope = anyio.CancelScope()
         self._ended = anyio.Event()
         self._tried = anyio.Event()
@@ -115,17 +118,19 @@ class LiveSink:
                 self._refusal = error
             else:
                 self._note(error)
+            self._failed = True
             self.queue.close()
         finally:
             self._tried.set()
             with anyio.move_on_after(self._settings.close_s, shield=True):
                 await self._close()
 
-    def statistics(self, moment: Now) -> dict[str, object]:
+    def statistics(self, moment: Now) -> dict[str, Any]:
         """JSON-ready figures."""
-        health = self._sink.health(moment)
+        health = asked_health(self._sink, moment)
         return {
             "opened": self._opened,
+            "failed": self._failed,
             "batches": self._batches,
             "records": self._records,
             "errors": self._errors,

@@ -12,6 +12,7 @@ import anyio.lowlevel
 from tapeline.backoff import Backoff
 from tapeline.clock import Clock, now
 from tapeline.delivery.accepting import Filter
+from tapeline.delivery.asking import asked_health
 from tapeline.delivery.dead_letters import DeadLetter, DeadLetters
 from tapeline.delivery.poison import Poison
 from tapeline.delivery.reports import SinkReports
@@ -177,13 +178,14 @@ class SinkRunner:
     def status(self) -> dict[str, object]:
         """State, cursor, lag and counts, JSON-ready."""
         rows, nbytes, seconds = self._journal.lag(self.name)
-        health = self._sink.health(now(self._clock))
+        health = asked_health(self._sink, now(self._clock))
         age_s = (self._clock.monotonic_ns() - self._last_write_ns) / 1e9
         return {
             "name": self.name,
             "state": self.state,
             "reason": self.reason,
-            "blocked": rows > 0 and age_s > self._settings.blocked_s,
+            # Since the oldest row waits, not since the market was last awake.
+            "blocked": rows > 0 and min(age_s, seconds) > self._settings.blocked_s,
             "cursor": self.cursor,
             "lag_rows": rows,
             "lag_bytes": nbytes,

@@ -285,10 +285,13 @@ class TradeContinuity:
                 self._open_hole(high + 1, first - 1, trade.exchange_ns, now_ns, out)
             self._lost = None
             return self._advance_to(trade, now_ns)
-        if first < low and not self._below(trade, now_ns):
-            return self._refuse(trade, now_ns, out, below=True)
         top = min(last, high)
         missing = self._missing.count(first, top)
+        # A gap may be older than the coverage, of a stream that ended meanwhile.
+        if first < low and not missing:
+            if not self._below(trade, now_ns):
+                return self._refuse(trade, now_ns, out, below=True)
+            missing = self._missing.count(first, top)
         if not missing and last <= high:
             return self._refuse(trade, now_ns, out, below=False)
         if missing < top - first + 1:

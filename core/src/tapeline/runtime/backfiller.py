@@ -31,7 +31,7 @@ from tapeline.runtime.backfill_walks import (
     Walk,
 )
 from tapeline.runtime.healing import BEYOND_REACH, Healer
-from tapeline.transport import RestClient
+from tapeline.transport import RequestRefused, RestClient
 
 
 class Backfiller:
@@ -246,6 +246,9 @@ class Backfiller:
                 response = await self._rest.fetch(
                     attrs.evolve(fetch, urgent=False), self._settings.page_s
                 )
+            except RequestRefused as error:
+                # Asking for the same page again would be refused again.
+                self._fail(walk, str(error))
             except RequestFailed as error:
                 self._postpone(walk, str(error))
             tasks.cancel_scope.cancel()

@@ -50,6 +50,7 @@ def judge(engine: Engine) -> Health:
     issues += _book_issues(engine)
     for runner in engine.runners.values():
         _judge_sink(runner, issues, warnings)
+    _judge_live_sinks(engine, issues, warnings)
     _judge_journal(engine, issues)
     warnings += _gap_warnings(engine)
     if not issues:
@@ -172,6 +173,15 @@ def _judge_sink(runner: SinkRunner, issues: list[str], warnings: list[str]) -> N
         warnings.append(f"sink {name} is {status['lag_seconds']:.0f} s behind")
     if status["dead_letters"]:
         warnings.append(f"sink {name} refused {status['dead_letters']} records")
+
+
+def _judge_live_sinks(engine: Engine, issues: list[str], warnings: list[str]) -> None:
+    for name, sink in engine.live.sink_statistics().items():
+        reason = sink["last_error"] or "; ".join(sink["issues"])
+        if sink["failed"]:
+            issues.append(f"sink {name} takes nothing: {reason}")
+        elif not sink["opened"] or not sink["healthy"]:
+            warnings.append(f"sink {name} is not well: {reason or 'it is not open'}")
 
 
 def _judge_journal(engine: Engine, issues: list[str]) -> None:

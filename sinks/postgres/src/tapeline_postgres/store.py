@@ -136,7 +136,13 @@ class Store:
         connection = await connect(self._config, f"tapeline {self._sink}")
         # From now on ``drop`` ends whatever is done with it.
         self._connection = connection
-        await prepare_schema(connection, self._config)
+        try:
+            await prepare_schema(connection, self._config)
+        except SinkError as error:
+            if not self._served:
+                raise
+            # It was ours a moment ago: somebody is restoring it in place.
+            raise SinkUnavailable(str(error)) from error
         self._served = True
         self.connections += 1
         return connection
