@@ -86,14 +86,16 @@ async def _run(
     notifier = SystemdNotifier()
     if notifier.active:
         manager.beaten = notifier.beaten
-    await manager.start()
-    reporter = Reporter(manager, logger)
-    names = ", ".join(manager.list_collectors())
-    say(f"collecting: {names}; stop with Ctrl-C")
-    notifier.ready(f"collecting: {names}")
+    reporter: Reporter | None = None
     reason: list[str] = []
     async with anyio.create_task_group() as tasks:
+        # From the beginning: a start may wait for a sink.
         tasks.start_soon(wait_for_signal, tasks.cancel_scope)
+        await manager.start()
+        reporter = Reporter(manager, logger)
+        names = ", ".join(manager.list_collectors())
+        say(f"collecting: {names}; stop with Ctrl-C")
+        notifier.ready(f"collecting: {names}")
         tasks.start_soon(reporter.run)
         tasks.start_soon(_reload_on_hangup, manager, registry, config, notifier)
         if duration is not None:
@@ -104,6 +106,12 @@ async def _run(
             await engine.wait()
             reason.append(f"the engine stopped: {engine.last_error}")
             tasks.cancel_scope.cancel()
+    if reporter is None:
+        with anyio.CancelScope(shield=True):
+            # Bounded by the manager's own deadlines.
+            await manager.stop()
+        logger.info("stopped while it started")
+        return None
     logger.info("%s", reporter.line())
     logger.info("stopping")
     notifier.stopping()
