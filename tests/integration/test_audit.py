@@ -146,7 +146,7 @@ def test_closes_that_were_missed_are_asked_over_rest(
 ) -> None:
     faults = [
         Fault(kind="abort", at_s=100.0),
-        Fault(kind="refuse", at_s=100.0, for_s=50.0, status=503),
+        Fault(kind="refuse", at_s=100.0, for_s=25.0, status=503),
     ]
     run = collect(tmp_path, exchange, 200.0, faults=faults)
 

@@ -146,6 +146,7 @@ def test_a_plugin_given_by_code_is_loaded_when_asked_for() -> None:
         "reason": "",
         "exchanges": ["acme", "acme.futures"],
         "sinks": ["acme", "acme.cold"],
+        "services": [],
         "hooks": [
             "tapeline_plugin_info",
             "tapeline_exchanges",
