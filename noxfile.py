@@ -48,12 +48,14 @@ NEEDS = {
     "plugins/okx": [],
     "plugins/binance": [],
     "plugins/http": [],
-    SQL: [],
+    SQL: ["sinks/postgres"],
     "sinks/sqlite": [SQL],
     "sinks/postgres": [SQL],
     "sinks/callbacks": [],
     "sinks/redis": [],
 }
+# What its tests read with, where that is there.
+FRAMES = {SQL: ["pandas>=2.2", "polars>=1.20"]}
 PYTHONS = ["3.11", "3.12", "3.13"]
 
 
@@ -99,7 +101,8 @@ def alone(session: nox.Session) -> None:
 @nox.parametrize("member", sorted(NEEDS))
 def each(session: nox.Session, member: str) -> None:
     """A plugin's tests with only core and that plugin installed."""
-    session.install(*TEST_TOOLS, *editable(CORE, *NEEDS[member], member))
+    frames = FRAMES.get(member, [])
+    session.install(*TEST_TOOLS, *frames, *editable(CORE, *NEEDS[member], member))
     session.run("pytest", *PARALLEL, *(session.posargs or [f"tests/{member}"]))
 
 

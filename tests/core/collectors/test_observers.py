@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from tapeline import CollectorManager, PluginError, StatusChange, UsageError
 from tapeline.collectors.configured import build_manager
 from tapeline.config import load_config
-from tapeline.hookspecs import PluginInfo, hookimpl
+from tapeline.hookspecs import ExchangeAdapter, PluginInfo, SinkAdapter, hookimpl
 from tapeline.plugins import PluginRegistry
+from tapeline.testing import MemorySinkAdapter, MiniAdapter
 
 Simulate = Callable[..., Any]
 
@@ -38,6 +39,27 @@ class Watchman:
         return [one.after for one in self.heard if one.component == component]
 
 
+class Mini:
+    """A plugin with a small exchange and a sink."""
+
+    @hookimpl
+    def tapeline_plugin_info(self) -> PluginInfo:
+        """Who it is."""
+        return PluginInfo(name="mini", api=(1, 0), summary="Trades.")
+
+    @hookimpl
+    def tapeline_exchanges(self) -> Sequence[ExchangeAdapter]:
+        """One."""
+        return [MiniAdapter()]
+
+    @hookimpl
+    def tapeline_sinks(self) -> Sequence[SinkAdapter]:
+        """One."""
+        sink = MemorySinkAdapter()
+        sink.name = "mini.memory"
+        return [sink]
+
+
 @pytest.fixture
 def watchman() -> Watchman:
     """The plugin."""
@@ -46,8 +68,8 @@ def watchman() -> Watchman:
 
 @pytest.fixture
 def registry(watchman: Watchman) -> PluginRegistry:
-    """The installed plugins, and the one that watches."""
-    return PluginRegistry(plugins={"watchman": watchman})
+    """The installed plugins, a small exchange, and the one that watches."""
+    return PluginRegistry(plugins={"watchman": watchman, "mini": Mini()})
 
 
 def test_a_plugin_hears_of_a_failed_collector_once(
@@ -107,8 +129,11 @@ CONFIGURED = """
 plugins = ["{name}"]
 
 [collectors.a]
-exchange = "okx"
-symbols = ["BTC-USDT"]
+exchange = "mini"
+symbols = ["A-B"]
+
+[sinks.kept]
+use = "mini.memory"
 """
 
 
@@ -139,7 +164,7 @@ def test_a_plugin_that_cannot_be_loaded_is_told_of(
         def tapeline_plugin_info(self) -> PluginInfo:
             raise ValueError("a bug")
 
-    registry = PluginRegistry(plugins={"broken": Broken()})
+    registry = PluginRegistry(plugins={"broken": Broken(), "mini": Mini()})
 
     async def body(name: str) -> None:
         path = tmp_path / "tapeline.toml"

@@ -179,11 +179,6 @@ def test_an_unknown_plugin_cannot_be_certified() -> None:
         certify("acme")
 
 
-def test_a_plugin_that_offers_nothing_to_test_is_told_what_to_write() -> None:
-    with pytest.raises(UsageError, match=r"tapeline_http\.conformance"):
-        certify("http")
-
-
 def test_the_kits_are_imported_only_when_they_are_asked_for() -> None:
     code = (
         "import sys\n"

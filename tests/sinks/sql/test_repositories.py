@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -385,12 +386,22 @@ async def test_health_is_told_and_never_raised(
     bad = await Database(tmp_path / "no" / "such.db").health()
     assert (bad.ok, bad.latency_s) == (False, None)
     assert "found none at" in bad.issue
+    # With the driver nobody answers, without it the driver is asked for.
     away = Database("postgresql://me:open-sesame@127.0.0.1:1/x", timeout_s=2)
     gone = await away.health()
     assert not gone.ok
     assert "open-sesame" not in gone.issue
     assert "open-sesame" not in repr(away)
     await away.close()
+
+
+async def test_a_missing_driver_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repositories install without that of PostgreSQL."""
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    database = Database("postgresql://me@127.0.0.1:1/x", timeout_s=2)
+    with pytest.raises(DatabaseOperationError, match="install tapeline-postgres"):
+        await database.open()
+    assert "asyncpg" in (await database.health()).issue
 
 
 async def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:

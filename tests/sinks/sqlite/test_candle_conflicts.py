@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tapeline.config import parse_config
-from tapeline.hookspecs import SinkContext
+from tapeline.hookspecs import ExchangeAdapter, PluginInfo, SinkContext, hookimpl
 from tapeline.plugins import PluginRegistry
+from tapeline.testing import MiniAdapter
 
 pytestmark = pytest.mark.anyio
 
@@ -19,14 +20,28 @@ Query = Callable[[str], list[tuple[Any, ...]]]
 
 CONFIG = """
 [collectors.one]
-exchange = "okx"
-symbols = ["BTC-USDT"]
+exchange = "mini"
+symbols = ["A-B"]
 
 [sinks.local]
 use = "sqlite"
 path = '{path}'
 {line}
 """
+
+
+class Mini:
+    """A plugin with a small exchange: a configuration needs one."""
+
+    @hookimpl
+    def tapeline_plugin_info(self) -> PluginInfo:
+        """Who it is."""
+        return PluginInfo(name="mini", api=(1, 0), summary="Trades.")
+
+    @hookimpl
+    def tapeline_exchanges(self) -> Sequence[ExchangeAdapter]:
+        """The exchange."""
+        return [MiniAdapter()]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +60,7 @@ async def test_the_key_decides_between_candles_of_equal_revision(
     line: str,
     stays: str,
 ) -> None:
-    registry = PluginRegistry()
+    registry = PluginRegistry(plugins={"mini": Mini()})
     text = CONFIG.format(path=database.as_posix(), line=line)
     section = parse_config(text, registry, {}).sinks["local"]
     sink = registry.sink("sqlite").sink(section.options, context)

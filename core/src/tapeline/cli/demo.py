@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from tapeline.cli.simulate import build_simulator, history_start_ns
 from tapeline.collectors import CollectorManager
 from tapeline.collectors.exchange import ExchangeCollector
 from tapeline.config import structure_options
-from tapeline.errors import ConfigError, UsageError
+from tapeline.errors import ConfigError, UsageError, install_command
 from tapeline.hookspecs import ExchangeAdapter
 from tapeline.model import DataType
 from tapeline.plugins import PluginRegistry
@@ -134,7 +135,7 @@ async def _demo(
     if adapter is None:
         raise UsageError(
             "expected an installed embedded database, found none; install one, e.g. "
-            "'pip install tapeline-sqlite'"
+            f"{install_command()}"
         )
     database = folder / "market.db"
     async with AsyncExitStack() as stack:
@@ -157,7 +158,7 @@ async def _demo(
         if not venues:
             raise UsageError(
                 "expected an installed exchange with a simulator, found none; install "
-                "one, e.g. 'pip install tapeline-okx'"
+                f"one, e.g. {install_command()}"
             )
         await manager.start()
         if not quiet:
@@ -230,7 +231,11 @@ def _summary(
     finally:
         reader.close()
     engine = status["engine"] or {}
-    violations = sum(venue.simulator.police.total for venue in venues)
+    by_limit: Counter[str] = Counter()
+    for venue in venues:
+        for name, count in venue.simulator.police.violations.items():
+            by_limit[f"{venue.name} {name}"] += count
+    violations = by_limit.total()
     streams = engine.get("streams", {}).values()
     emitted = accounts.total("emitted")
     gaps = _gap_counts(accounts)
@@ -259,6 +264,7 @@ def _summary(
             feed["reconnects"] for feed in engine.get("feeds", {}).values()
         ),
         "limit_violations": violations,
+        "violations_by_limit": dict(by_limit),
         "ok": accounts.ok
         and violations == 0
         and gaps["open"] == 0

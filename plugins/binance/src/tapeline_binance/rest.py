@@ -57,14 +57,14 @@ US_WEIGHT_LIMIT = 1_200
 def budgets(config: BinanceConfig) -> Sequence[Budget]:
     """Limits as published, with room for what we do not count ourselves.
 
-    Pings and pongs count as frames, too. At most one of each falls into a second, so
-    spot gets 3 of its 5 frames, futures 8 of 10.
+    Pings and pongs count as frames, too, and a stall on the way makes the frames of two
+    seconds arrive in one: twice our share and a ping must still be below the limit.
     """
     us = config.region == "us"
     return (
         Budget(CONNECTS, 300, 300.0),
-        Budget(SPOT_FRAMES, 5, 1.0, scope="connection", share=0.6),
-        Budget(FUTURES_FRAMES, 10, 1.0, scope="connection", share=0.8),
+        Budget(SPOT_FRAMES, 5, 1.0, scope="connection", share=0.4),
+        Budget(FUTURES_FRAMES, 10, 1.0, scope="connection", share=0.4),
         Budget(SPOT_WEIGHT, US_WEIGHT_LIMIT if us else 6_000, 60.0),
         Budget(FUTURES_WEIGHT, 2_400, 60.0),
     )

@@ -22,6 +22,9 @@ def operation(name: str, table: str) -> Iterator[None]:
         # Without the statement and its values: they may be long, and not for a log.
         cause = error.orig if error.orig is not None else error
         raise failure(name, table, cause) from error
+    except ModuleNotFoundError as error:
+        wanted = f"expected the driver {error.name}, found none; install tapeline-postgres"
+        raise failure(name, table, wanted) from error
     except (
         SQLAlchemyError,
         SinkError,
