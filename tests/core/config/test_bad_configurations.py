@@ -444,7 +444,7 @@ def test_without_a_default_sink_the_package_to_install_is_named(
         parse_config(GOOD, plugins_without_default, {})
     ((path, sentence),) = caught.value.problems
     assert path == "sinks"
-    assert "pip install tapeline-sqlite" in sentence
+    assert "pip install 'tapeline[start]'" in sentence
 
 
 def test_two_default_sinks_are_told(

@@ -62,16 +62,10 @@ def test_a_default_secret_is_described_by_its_mask() -> None:
     assert toml_value(Path("a\\b")) == '"a\\\\b"'
 
 
-def for_acme(text: str) -> str:
-    """The template for the plugins of these tests."""
-    text = text.replace('"okx"', '"acme"').replace('"sqlite"', '"store"')
-    return text.replace("okx-majors", "majors")
-
-
 def test_the_template_loads_as_it_is(plugins: PluginRegistry) -> None:
-    config = parse_config(for_acme(template()), plugins, {})
+    config = parse_config(template(["acme"], "store"), plugins, {})
     assert config.runtime == RuntimeConfig()
-    collector = config.collectors["majors"]
+    collector = config.collectors["acme-majors"]
     assert collector.timeframes == ("1s", "1m", "1h")
     assert collector.data_types == ("trade", "orderbook", "ticker", "candle")
     assert list(config.sinks) == ["local"]
@@ -80,7 +74,7 @@ def test_the_template_loads_as_it_is(plugins: PluginRegistry) -> None:
 def test_the_template_loads_with_every_line_uncommented(
     plugins: PluginRegistry,
 ) -> None:
-    whole = re.sub(r"(?m)^# (\w+ = |\[)", r"\1", for_acme(template()))
+    whole = re.sub(r"(?m)^# (\w+ = |\[)", r"\1", template(["acme"], "store"))
     # It merges two exchanges, and here is one.
     head, _, rest = whole.partition("# One stream of trades and candles")
     text = head + rest[rest.index("# Without any sink") :]

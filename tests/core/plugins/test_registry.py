@@ -226,18 +226,51 @@ def test_the_sink_that_knows_an_address_opens_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "package"),
+    ("url", "extra"),
     [
-        ("data/market.db", "tapeline-sqlite"),
-        ("sqlite:///market.db", "tapeline-sqlite"),
-        ("postgresql+asyncpg://me:secret@host/db", "tapeline-postgres"),
-        ("redis://:secret@host", "tapeline-redis"),
+        ("data/market.db", "start"),
+        ("sqlite:///market.db", "sqlite"),
+        ("postgresql+asyncpg://me:secret@host/db", "postgres"),
+        ("redis://:secret@host", "redis"),
     ],
 )
-def test_an_unreadable_database_says_what_to_install(url: str, package: str) -> None:
+def test_an_unreadable_database_says_what_to_install(url: str, extra: str) -> None:
     """Without showing an address, which may hold a password."""
-    with pytest.raises(UsageError, match=f"pip install {package}'") as caught:
+    with pytest.raises(UsageError) as caught:
         _registry(_acme()).open_reader(url)
+    assert f"pip install 'tapeline[{extra}]'" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_address_that_no_extra_is_for_says_what_kind_of_sink_to_install() -> None:
+    with pytest.raises(UsageError, match=r"mongodb://…; install a sink that reads it$"):
+        _registry(_acme()).open_reader("mongodb://me:secret@host")
+
+
+def test_the_sink_that_stores_at_an_address_gives_its_options() -> None:
+    class Storing(Sink):
+        def options_for(self, url: str) -> Any:
+            return {"place": url} if url.startswith(self.scheme) else None
+
+    registry = _registry(
+        Plugin("aaa", sinks=[Storing("aaa", "")]),
+        Plugin("bbb", sinks=[Storing("bbb", "", default=True)]),
+        Plugin("ccc", sinks=[Sink("ccc", "other://")]),
+    )
+    sink, options = registry.sink_for("data/market.db")
+    assert (sink.name, options) == ("bbb", {"place": "data/market.db"})
+    with pytest.raises(UsageError, match=r"sink can write, found an address ccc://…"):
+        _registry(Plugin("ccc", sinks=[Sink("ccc", "ccc://")])).sink_for("ccc://pw@x")
+
+
+def test_a_sink_that_breaks_on_an_address_to_store_at_is_named() -> None:
+    class Broken(Sink):
+        def options_for(self, url: str) -> Any:
+            raise RuntimeError(f"cannot use {url}")
+
+    broken = _registry(Plugin("aaa", sinks=[Broken("aaa")]))
+    with pytest.raises(PluginError, match="'aaa' raised RuntimeError") as caught:
+        broken.sink_for("x://me:secret@host")
     assert "secret" not in str(caught.value)
 
 

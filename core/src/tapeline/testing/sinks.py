@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
+import attrs
 
 from tapeline.clock import Clock, Now, SystemClock
 from tapeline.errors import SinkRejected, SinkUnavailable
@@ -55,6 +56,11 @@ class MemoryDatabase:
         return [record for record in self.records() if isinstance(record, Coverage)]
 
 
+@attrs.frozen
+class MemoryConfig:
+    """It has no options."""
+
+
 class MemorySinkAdapter:
     """A ``SinkAdapter`` whose sinks all store in one ``MemoryDatabase``.
 
@@ -67,7 +73,7 @@ class MemorySinkAdapter:
     """
 
     name: str = "memory"
-    config: type[Any] = dict
+    config: type[Any] = MemoryConfig
     promise: str = "durable"
     accepts: Sequence[str] | None = None
     default: bool = False
