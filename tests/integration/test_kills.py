@@ -118,6 +118,8 @@ def check_against_ledgers(tapeline: Any, database: Path) -> dict[str, Any]:
         assert one["emitted"] == one["fills_stored"] + one["fills_in_gaps"] > 0, one
         assert (one["lost"], one["stored_twice"]) == (0, 0), one
         assert (one["invented"], one["altered"]) == (0, 0), one
+        # From the first stored fill to the last there is none that nobody followed.
+        assert (one["outside"], one["uncovered"]) == (0, 0), one
     return accounts
 
 

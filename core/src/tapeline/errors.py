@@ -48,6 +48,10 @@ class TapelineError(Exception):
     recovery: RecoveryAction = RecoveryAction.STOP
 
 
+START_EXTRA = "start"
+"""The extra of core with all that a first collection needs."""
+
+
 def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """``"; did you mean 'x'?"`` when one of *known* is close, else ``""``.
 
@@ -85,6 +89,11 @@ def one_of(known: Iterable[str]) -> str:
     if len(names) == 1:
         return names[0]
     return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def install_command(extra: str = START_EXTRA) -> str:
+    """The command that installs what core lists under *extra*, for a sentence."""
+    return f"pip install 'tapeline[{extra}]'"
 
 
 class ConfigError(TapelineError):

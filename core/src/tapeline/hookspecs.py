@@ -502,7 +502,10 @@ class SinkAdapter(Protocol):
     """A factory for one kind of sink.
 
     It may also have ``check(config) -> str | None``: a sentence on what stands
-    against these options as seen without writing anything, for ``tapeline check``.
+    against these options as seen without writing anything, for ``tapeline check``;
+    and ``options_for(url) -> Mapping[str, object] | None``: the options that store
+    at *url*, a path or an address, None when it is not ours, for ``--database`` of
+    ``tapeline replay``.
 
     Args:
         accepts: data types it takes; ``None`` for all.

@@ -149,7 +149,7 @@ def add_log_file(name: str) -> logging.Logger:
     Its lines go to the console and the file of ``configure_logging`` as well.
 
     Args:
-        name: below ``tapeline.``, e.g. ``tapeline.collector.okx``.
+        name: below ``tapeline.``, e.g. ``tapeline.collector.majors``.
     """
     logger = logging.getLogger(name)
     _attach(logger, _state.log_dir / f"{_file_name(name)}.log", console=False)

@@ -11,7 +11,7 @@ from tapeline.cli.tables import show_rows
 
 
 def certify(
-    name: Annotated[str, typer.Argument(help="Name of an installed plugin, e.g. okx.")],
+    name: Annotated[str, typer.Argument(help="Name of an installed plugin.")],
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document.")
     ] = False,

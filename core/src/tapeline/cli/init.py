@@ -10,6 +10,7 @@ import typer
 from tapeline.cli.output import guarded, say
 from tapeline.config import template
 from tapeline.errors import UsageError
+from tapeline.plugins import PluginRegistry
 
 
 def init(
@@ -21,9 +22,10 @@ def init(
 
     def work() -> None:
         target = path / "tapeline.toml" if path.is_dir() else path
+        text = template(*_installed())
         try:
             with target.open("x", encoding="utf-8") as file:
-                file.write(template())
+                file.write(text)
         except FileExistsError:
             raise UsageError(
                 f"expected a new file, found {target} there already; "
@@ -43,3 +45,12 @@ def init(
         say(f"wrote {target}; next: tapeline check {target}")
 
     guarded(work)
+
+
+def _installed() -> tuple[list[str], str]:
+    """The exchanges to write into the configuration, and the embedded database."""
+    registry = PluginRegistry()
+    exchanges = registry.first_exchanges()
+    defaults = [name for name, sink in registry.sinks().items() if sink.default]
+    # With several, one has to be named.
+    return exchanges, defaults[0] if len(defaults) == 1 else ""

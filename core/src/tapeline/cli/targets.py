@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from tapeline.config import structure_options
-from tapeline.errors import ConfigError, UsageError
+from tapeline.errors import ConfigError
 from tapeline.hookspecs import Sink, SinkAdapter, SinkContext
 from tapeline.plugins import PluginRegistry
 from tapeline.runtime import ThreadExecutor, current_seams
 
 
 def sink_for_database(registry: PluginRegistry, database: str) -> Sink:
-    """The sink that stores at *database*, not opened yet.
-
-    A path, or a ``sqlite:`` URL, is the embedded database's; another scheme is the
-    name of the sink that takes it as its ``dsn``.
+    """The sink that stores at *database*, a path or an address; not opened yet.
 
     Raises:
-        UsageError: no installed sink takes it.
+        UsageError: no installed sink stores there.
     """
-    scheme, found, rest = database.partition("://")
-    if not found or scheme == "sqlite":
-        adapter = registry.default_sink()
-        if adapter is None:
-            raise UsageError(
-                f"expected an installed embedded database for {database!r}, found "
-                "none; install one, e.g. 'pip install tapeline-sqlite'"
-            )
-        # sqlite:///relative and sqlite:////absolute, as elsewhere.
-        path = rest[1:] if found else database
-        return _build(adapter, {"path": path})
-    name = "postgres" if scheme in ("postgres", "postgresql") else scheme
-    return _build(registry.sink(name), {"dsn": database})
+    return _build(*registry.sink_for(database))
 
 
-def _build(adapter: SinkAdapter, options: dict[str, str]) -> Sink:
+def _build(adapter: SinkAdapter, options: Mapping[str, object]) -> Sink:
     config, problems = structure_options(adapter.config, options, "database", {})
     if problems:
         raise ConfigError(problems)

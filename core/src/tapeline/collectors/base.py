@@ -34,7 +34,7 @@ class BaseDataCollector(CollectorLife):
     """Collects data of one exchange; supervised, counted, with callbacks.
 
     Args:
-        exchange_name: name of the exchange, e.g. ``"okx"``.
+        exchange_name: name of the exchange, as its plugin offers it.
         symbols: canonical symbols.
         data_types: default ``[DataType.CANDLE]``.
         component_name: for logs and managers; made from the exchange by default.
@@ -174,8 +174,8 @@ class BaseDataCollector(CollectorLife):
         and books are stored.
 
         Args:
-            sink: a plugin's sink configuration (``SqliteConfig("market.db")``), a
-                mapping as in the configuration file (``{"use": "sqlite", …}``), or
+            sink: a plugin's sink configuration (``AcmeConfig("market.db")``), a
+                mapping as in the configuration file (``{"use": "acme", …}``), or
                 ``SinkSettings``.
         """
         self._sinks.append(resolve_sink(sink, len(self._sinks)))

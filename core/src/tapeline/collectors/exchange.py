@@ -46,7 +46,7 @@ class ExchangeCollector(BaseDataCollector):
     manager's.
 
     Args:
-        exchange: name of the exchange, e.g. ``"okx"``.
+        exchange: name of the exchange, as its plugin offers it.
         symbol: one canonical symbol, or a list of them.
         data_types: default ``[DataType.TRADE, DataType.ORDERBOOK]``.
         store_raw_data: keep the venue's own object of every event in the sinks;

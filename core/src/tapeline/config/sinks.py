@@ -12,7 +12,13 @@ from tapeline.config.plugins import Plugins
 from tapeline.config.problems import Problem, at, found, under
 from tapeline.config.sections import SinkSection
 from tapeline.config.structuring import structure_fields, structure_options
-from tapeline.errors import PluginError, UsageError, did_you_mean, one_of
+from tapeline.errors import (
+    PluginError,
+    UsageError,
+    did_you_mean,
+    install_command,
+    one_of,
+)
 from tapeline.hookspecs import SinkAdapter
 from tapeline.model.points import DataType
 
@@ -75,7 +81,7 @@ def read_default_sink(
     if adapter is None:
         sentence = (
             "expected an installed embedded database as no sink is named, found none; "
-            "run 'pip install tapeline-sqlite' or write a [sinks.NAME] table"
+            f"run {install_command()} or write a [sinks.NAME] table"
         )
         problems.append(("sinks", sentence))
         return {}

@@ -10,7 +10,7 @@ from tapeline.config.problems import Problem, found, under
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHOUT: Final = {
-    "collectors": "add one, e.g. [collectors.okx-majors] with exchange and symbols",
+    "collectors": "add one, e.g. [collectors.majors] with exchange and symbols",
     "consolidate": "leave [consolidate] out for none",
     "services": "leave [services] out for none",
     "sinks": "leave [sinks] out for the embedded database",

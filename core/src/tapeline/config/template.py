@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Final
 
 from tapeline.config.describing import ConfigKey, describe_config
@@ -13,7 +14,6 @@ _HEAD: Final = """\
 # A secret is best written as "env:NAME" or "file:/path" instead of the text itself.
 """
 _COLLECTOR: Final = {
-    "exchange": '"okx"',
     "symbols": '["BTC-USDT", "ETH-USDT"]',
     "data_types": '["trade", "orderbook", "ticker"]',
     "timeframes": '["1s", "1m", "1h"]',
@@ -22,38 +22,50 @@ _CONSOLIDATE: Final = """\
 # One stream of trades and candles over several exchanges, each with a collector:
 # [consolidate.btc]
 """
-_CONSOLIDATED: Final = {"symbol": '"BTC-USDT"', "exchanges": '["okx", "binance"]'}
+_CONSOLIDATED: Final = {"symbol": '"BTC-USDT"'}
 _EXAMPLES: Final = {"proxy": '"env:HTTPS_PROXY"'}
 _SINKS: Final = """\
-# Without any sink everything goes to an SQLite database in data_dir, as if written:
+# Without any sink everything goes to a database in data_dir, as if written:
 # [sinks.local]
-# use = "sqlite"
+# use = "{use}"
 # path = "data/market.db"
 """
+_PLACEHOLDERS: Final = ("AN-EXCHANGE", "ANOTHER-EXCHANGE")
 
 
-def template() -> str:
-    """TOML with every key, its meaning and its default; it loads as it is."""
+def template(exchanges: Sequence[str] = (), embedded: str = "") -> str:
+    """TOML with every key, its meaning and its default; it loads as it is.
+
+    Args:
+        exchanges: what is installed, the one to collect from first.
+        embedded: the sink that is used when none is named; empty for none.
+    """
     keys = describe_config()
+    # Placeholders stand where too few are installed.
+    first, second = [*exchanges, *_PLACEHOLDERS][:2]
+    name = f"{first.replace('.', '-')}-majors"
+    collector = {"exchange": f'"{first}"'} | _COLLECTOR
+    consolidated = _CONSOLIDATED | {"exchanges": f'["{first}", "{second}"]'}
     parts = [_HEAD, "[runtime]"]
     parts += [_entry(key, {}) for key in keys if key.section == "runtime"]
-    parts += ["[collectors.okx-majors]"]
+    parts += [f"[collectors.{name}]"]
     parts += [
-        _entry(key, _COLLECTOR)
+        _entry(key, collector)
         for key in keys
         if key.section == "collectors.NAME" and key.key != "options"
     ]
     parts += [
         "# Options of the exchange plugin itself, e.g. depth, addresses or keys.",
-        "[collectors.okx-majors.options]\n",
+        f"[collectors.{name}.options]\n",
         _CONSOLIDATE,
         *(
-            _entry(key, _CONSOLIDATED, commented="# ")
+            _entry(key, consolidated, commented="# ")
             for key in keys
             if key.section == "consolidate.NAME"
         ),
-        _SINKS,
     ]
+    if embedded:
+        parts.append(_SINKS.format(use=embedded))
     return "\n".join(parts)
 
 

@@ -30,7 +30,7 @@ class BookSnapshot(MarketDataPoint):
         bids: best (highest) first.
         asks: best (lowest) first.
         last_id: the venue's sequence, None when it gives none.
-        checksum: the venue's, None when absent or retired (OKX sends 0).
+        checksum: the venue's, None when absent or retired.
     """
 
     stream: Subscription
@@ -84,9 +84,9 @@ class BookDelta(MarketDataPoint):
     nothing until the next snapshot.
 
     Args:
-        link_id: the sequence this change follows (OKX ``prevSeqId``, Binance spot
-            ``U - 1``, futures ``pu``).
-        last_id: the sequence after it (OKX ``seqId``, Binance ``u``).
+        link_id: the sequence this change follows: a venue's "previous sequence", or
+            the first id of the change minus 1.
+        last_id: the sequence after it.
     """
 
     stream: Subscription

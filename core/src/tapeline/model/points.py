@@ -50,7 +50,7 @@ class MarketDataPoint:
     collector of one's own may build plain ones.
 
     Args:
-        exchange: name of the exchange, e.g. ``"okx"``.
+        exchange: name of the exchange, as its plugin offers it.
         symbol: canonical symbol, e.g. ``"BTC-USDT"``.
         timestamp: when it happened, UTC and aware.
         data_type: a ``DataType`` or a plugin's namespaced name.

@@ -64,7 +64,7 @@ class StatusChange:
     """A transition that observers are told of.
 
     Args:
-        component: e.g. ``collector okx-majors`` or ``sink local``.
+        component: e.g. ``collector majors`` or ``sink local``.
         before, after: state names.
         reason: a sentence.
         wall_ns: when, nanoseconds UTC.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tapeline.errors import (
+    START_EXTRA,
     PluginError,
     TapelineError,
     UnknownExchange,
@@ -14,6 +15,7 @@ from tapeline.errors import (
     UnknownSink,
     UsageError,
     did_you_mean,
+    install_command,
     one_of,
 )
 from tapeline.hookspecs import (
@@ -28,6 +30,7 @@ from tapeline.plugins.handshake import sentence
 from tapeline.plugins.implementations import HookManager
 from tapeline.plugins.loader import LoadedPlugin, given_plugin, installed_plugin
 from tapeline.plugins.records import PluginRecord, PluginState
+from tapeline.plugins.suggestions import begin_with, extra_for
 
 MAX_OBSERVER_FAILURES = 3
 """How often an observer of status changes may raise before it is muted."""
@@ -136,6 +139,14 @@ class PluginRegistry:
             for exchange in record.exchanges
         }
 
+    def first_exchanges(self) -> list[str]:
+        """Names of ``exchanges()``, those that core suggests to begin with first."""
+        return [
+            exchange.name
+            for record in begin_with(self.load_all())
+            for exchange in record.exchanges
+        ]
+
     def sinks(self) -> dict[str, SinkAdapter]:
         """Name → sink of every plugin that can be loaded; loads them all."""
         return {sink.name: sink for record in self.load_all() for sink in record.sinks}
@@ -187,7 +198,34 @@ class PluginRegistry:
                 continue
             if reader is not None:
                 return reader
-        raise broken or _no_reader(url)
+        raise broken or _no_sink(url, "read", self.sinks())
+
+    def sink_for(self, url: str) -> tuple[SinkAdapter, Mapping[str, object]]:
+        """The sink that stores at *url*, a path or an address, and its options there.
+
+        Raises:
+            UsageError: no installed sink stores there.
+            PluginError: a sink broke while it was asked.
+        """
+        # A plain path belongs to the embedded database before anybody else.
+        asked = sorted(self.sinks().items(), key=lambda each: not each[1].default)
+        for name, sink in asked:
+            ask = getattr(sink, "options_for", None)
+            if not callable(ask):
+                continue
+            try:
+                options = ask(url)
+            except TapelineError:
+                raise
+            except Exception as error:  # loader: its text may hold the address
+                raise PluginError(
+                    name.partition(".")[0],
+                    PluginState.ACTIVE,
+                    f"options_for of sink {name!r} raised {type(error).__name__}",
+                ) from error
+            if options is not None:
+                return sink, options
+        raise _no_sink(url, "write", self.sinks())
 
     def session_wrappers(self) -> tuple[object, ...]:
         """Session wrappers of all active plugins, by plugin name."""
@@ -236,14 +274,14 @@ def _notify(entry: LoadedPlugin, manager: HookManager, change: StatusChange) -> 
         )
 
 
-def _no_reader(url: str) -> UsageError:
-    """The error of a database that no installed sink can read."""
+def _no_sink(url: str, verb: str, installed: Collection[str]) -> UsageError:
+    """The error of a database that no installed sink can *verb*."""
     scheme, separator, _ = url.partition("://")
     # Only the scheme is shown: an address may hold a password.
     shown = f"an address {scheme}://…" if separator else repr(url)
-    kind = scheme.partition("+")[0] if separator else "sqlite"
-    package = f"tapeline-{'postgres' if kind.startswith('postgres') else kind}"
+    extra = extra_for(scheme) if separator else START_EXTRA
+    known = "" if extra is None else f", e.g. {install_command(extra)}"
     return UsageError(
-        f"expected a database that an installed sink can read, found {shown}; "
-        f"install a sink that reads it, e.g. 'pip install {package}'"
+        f"expected a database that an installed sink can {verb}, found {shown}; "
+        f"install a sink that {verb}s it{'' if extra in installed else known}"
     )

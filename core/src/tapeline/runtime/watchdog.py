@@ -54,7 +54,7 @@ class Blocker:
     """Who holds the loop.
 
     Args:
-        component: e.g. ``plugin tapeline_okx`` or ``my_alerts``.
+        component: e.g. ``plugin tapeline_acme`` or ``my_alerts``.
         where: file, line and function.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tapeline.errors import UsageError
 from tapeline.hookspecs import DatabaseReader, Sink, SinkContext
@@ -25,6 +25,10 @@ class PostgresAdapter:
     def sink(self, config: PostgresConfig, context: SinkContext) -> Sink:
         """A new sink; opens nothing yet."""
         return PostgresSink(config, context)
+
+    def options_for(self, url: str) -> Mapping[str, object] | None:
+        """Options that store at ``postgresql://…``; None for other addresses."""
+        return {"dsn": url} if is_ours(url) else None
 
     def open_reader(self, url: str) -> DatabaseReader | None:
         """Open ``postgresql://…`` for reading; None for other addresses.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tapeline.hookspecs import DatabaseReader, Sink, SinkContext
 from tapeline_sqlite.config import SqliteConfig
@@ -27,6 +27,15 @@ class SqliteAdapter:
     def check(self, config: SqliteConfig) -> str | None:
         """What is wrong with the path, seen without writing; None if nothing."""
         return None if config.path is None else path_problem(config.path)
+
+    def options_for(self, url: str) -> Mapping[str, object] | None:
+        """Options that store at a path or ``sqlite:///PATH``; None for other URLs.
+
+        Raises:
+            UsageError: a SQLite URL without a file.
+        """
+        path = path_of(url)
+        return None if path is None else {"path": path}
 
     def open_reader(self, url: str) -> DatabaseReader | None:
         """Open a path or ``sqlite:///PATH`` for reading; None for other URLs.
