@@ -95,6 +95,37 @@ def test_a_trade_that_could_not_be_read_is_a_gap_with_its_ids(
     assert out.journal == [trade(5, 3)]
 
 
+def test_what_could_not_be_read_and_has_no_ids_is_a_gap_by_time(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.process([ticker(1)], at(1))
+
+    assert pipeline.process([Malformed("price", "{}", TICKERS)], at(2)).journal == []
+    out = pipeline.process([ticker(4)], at(4))
+
+    gap, _ = out.journal
+    assert isinstance(gap, Gap)
+    assert (gap.from_ns, gap.to_ns) == (at(1), at(4))
+    assert (gap.cause, gap.state) == ("quarantine", "unrecoverable")
+
+
+def test_trades_that_could_not_be_read_are_missed_as_soon_as_ids_show_it(
+    pipeline: Pipeline,
+) -> None:
+    """A frame without ids may have been one that was known already."""
+    pipeline.process([trade(1, 1)], at(1))
+
+    assert pipeline.process([Malformed("json", "{", TRADES)], at(2)).journal == []
+    out = pipeline.process([trade(2, 3)], at(3))
+    assert out.journal == [trade(2, 3)]
+
+    assert pipeline.process([Malformed("json", "{", TRADES)], at(4)).journal == []
+    out = pipeline.process([trade(5, 5)], at(5))
+    gap, _ = out.journal
+    assert isinstance(gap, Gap)
+    assert (gap.from_id, gap.to_id, gap.cause) == (3, 4, "quarantine")
+
+
 def test_a_stream_that_another_socket_carries_is_not_lost(pipeline: Pipeline) -> None:
     """On a rotation the old socket ends while the new one delivers already."""
     pipeline.process([ticker(1), StreamOpened(TICKERS, 2, at(1))], at(1))

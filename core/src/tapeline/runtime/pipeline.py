@@ -438,7 +438,7 @@ class Pipeline:
         if self.shedding:
             # As anything else that came: the gap will hold it.
             self.ledger.shed(stream, self._now_ns)
-        elif mark.first_id is not None and mark.last_id is not None:
+        else:
             self.ledger.quarantined(
                 stream,
                 mark.first_id,
