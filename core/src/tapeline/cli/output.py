@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -87,6 +88,11 @@ def _backend_options() -> dict[str, Any]:
 
 
 def _fail_os(error: OSError) -> NoReturn:
+    if isinstance(error, BrokenPipeError):
+        # Who read our output has what it wanted, as ``head`` does: no sentence, and
+        # nothing left to be flushed into the closed pipe.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (until the process ends)
+        raise typer.Exit(FAILED)
     if Debug.on:
         warn(mask("".join(traceback.format_exception(error)).rstrip()))
     what = error.strerror or str(error)
