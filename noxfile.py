@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import pathlib
+import tempfile
 
 import nox
 
 nox.needs_version = ">=2024.10.9"
 # uv is used where it is there; nothing below needs it.
 nox.options.default_venv_backend = "uv|virtualenv"
-nox.options.sessions = ["lint", "typing", "tests", "alone", "each", "third-party"]
+nox.options.sessions = [
+    "lint",
+    "typing",
+    "tests",
+    "alone",
+    "each",
+    "third-party",
+    "scaffold",
+]
 
 CORE = "core"
 SQL = "sinks/sql"
@@ -43,6 +52,8 @@ THIRD_PARTY = {
     "examples/third-party/coinbase": [],
     "examples/third-party/parquet": ["pyarrow>=17", "duckdb>=1.1", "polars>=1.20"],
 }
+# Pages whose commands are run and whose changes are made as a reader does it.
+TUTORIALS = ["docs/tutorial.md", "docs/tutorial-sink.md"]
 # What a member needs besides core, from this repository.
 NEEDS = {
     "plugins/okx": [],
@@ -128,6 +139,50 @@ def third_party(session: nox.Session) -> None:
         with session.chdir(member):
             session.run("mypy", "src", "--config-file", "pyproject.toml")
             session.run("pytest", *PARALLEL, *session.posargs)
+
+
+@nox.session(venv_backend="virtualenv")  # the tutorials' reader has pip
+def scaffold(session: nox.Session) -> None:
+    """New plugins as they are generated, and the tutorials, beside core's wheel."""
+    session.install(
+        "build>=1.2", "hatchling>=1.26", "editables>=0.5", "mypy>=1.14", "ruff>=0.9"
+    )
+    # Not below this folder, whose .gitignore would hide what is generated.
+    with tempfile.TemporaryDirectory(prefix="tapeline-") as place:
+        folder = pathlib.Path(place)
+        session.run(
+            "python", "-m", "build", "--no-isolation", "--wheel", "--outdir", place,
+            CORE, silent=True,
+        )  # fmt: skip
+        (wheel,) = map(str, folder.glob("*.whl"))
+        session.install("--force-reinstall", "--no-deps", wheel)
+        session.install(f"{wheel}[testing]")
+        # Plugins are built with the hatchling that is here; 0 means so for pip.
+        session.env["PIP_NO_BUILD_ISOLATION"] = "0"
+        session.env["MYPY_CACHE_DIR"] = f"{place}/mypy"
+        generated = {"acme": "exchange", "ledger": "sink"}
+        for name, kind in generated.items():
+            session.run("tapeline", "new", kind, name, "-d", f"{place}/{name}")
+            session.install(f"{place}/{name}[test]")
+            with session.chdir(folder / name):
+                session.run("mypy")
+                session.run("ruff", "format", "--check", ".")
+                session.run("ruff", "check", ".")
+                session.run("pytest", "-q")
+        shown = session.run("tapeline", "plugins", "--json", silent=True)
+        states = {one["name"]: one["state"] for one in json.loads(shown)["plugins"]}
+        if states != dict.fromkeys(generated, "active"):
+            session.error(f"expected both plugins active and no other, found {states}")
+        for name in generated:
+            told = session.run("tapeline", "certify", name, "--json", silent=True)
+            if json.loads(told)["tier"] != "gold":
+                session.error(f"expected {name} to be gold as generated, found\n{told}")
+        names = [f"tapeline-{name}" for name in generated]
+        session.run("pip", "uninstall", "--quiet", "--yes", *names)
+        for number, page in enumerate(TUTORIALS):
+            (folder / f"reader-{number}").mkdir()
+            walked = str(folder / f"reader-{number}")
+            session.run("python", "tests/tutorials/walk.py", page, walked)
 
 
 @nox.session(python=PYTHONS, name="tests-on")

@@ -7,9 +7,11 @@ the pages with what this script would write.
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 import re
+import runpy
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -135,6 +137,8 @@ def _parameter(name: str, hint: Any, default: Any) -> Parameter:
         word = name.replace("_", "-")
         spellings = (f"--{word}", f"--no-{word}") if item is bool else (f"--{word}",)
     shown = TYPES.get(item, item.__name__)
+    if issubclass(item, enum.Enum):
+        shown = " or ".join(str(each.value) for each in item)
     if info.min is not None:
         shown += f" from {info.min}" + ("" if info.max is None else f" to {info.max}")
     if default is inspect.Parameter.empty:
@@ -228,6 +232,13 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def _types(names: str) -> str:
+    sections: Callable[[str], str] = runpy.run_path(str(DOCS / "reference.py"))[
+        "sections"
+    ]
+    return sections(names)
+
+
 KINDS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "cases": _cases,
@@ -236,6 +247,7 @@ KINDS: Mapping[str, Callable[[str], str]] = MappingProxyType(
         "options": _options,
         "command": _command,
         "signatures": _signatures,
+        "types": _types,
         "example": _example,
         "file": _file,
     }

@@ -48,8 +48,8 @@ def test_the_configuration_key_reaches_the_collector(tmp_path: Path) -> None:
     manager = build_manager(load_config(path, registry, {}), registry)
 
     wanted = {
-        name: member.collector.feed_settings().redundancy
-        for name, member in manager._members.items()
-        if isinstance(member.collector, ExchangeCollector)
+        name: collector.feed_settings().redundancy
+        for name in manager.list_collectors()
+        if isinstance(collector := manager.collector(name), ExchangeCollector)
     }
     assert wanted == {"both": 2, "one": 1}

@@ -37,9 +37,13 @@ class RecoveryAction(enum.Enum):
     """What the runtime does after an error, decided by data."""
 
     IGNORE = "ignore"
+    """Counted and skipped; the stream goes on."""
     RESYNC = "resync"
+    """The stream starts afresh."""
     REDIAL = "redial"
+    """The connection, or the sink, is tried again."""
     STOP = "stop"
+    """Trying again does not help."""
 
 
 class TapelineError(Exception):

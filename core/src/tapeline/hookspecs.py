@@ -344,7 +344,11 @@ class SimulatedMarket(Protocol):
 
 @attrs.frozen
 class SimFrame:
-    """A simulator sends *frame* on connection *conn*."""
+    """A simulator sends *frame* on connection *conn*.
+
+    Args:
+        frame: the text.
+    """
 
     conn: int
     frame: str
@@ -431,7 +435,12 @@ class SimulatedExchange(Protocol):
 
 @attrs.frozen
 class SinkContext:
-    """What core lends to a sink."""
+    """What core lends to a sink.
+
+    Args:
+        name: of the sink in the configuration.
+        data_dir: folder for files of its own.
+    """
 
     name: str
     clock: Clock
@@ -551,7 +560,11 @@ class Control(Protocol):
 
 @attrs.frozen
 class ServiceContext:
-    """What core lends to a service."""
+    """What core lends to a service.
+
+    Args:
+        name: of the service in the configuration.
+    """
 
     name: str
     clock: Clock
@@ -587,6 +600,8 @@ class PluginInfo:
     """Who a plugin is.
 
     Args:
+        summary: one line, for ``tapeline plugins``.
+        docs_url: where its documentation is; empty when nowhere.
         name: also its entry point's name, and the prefix of what it offers.
         api: ``(major, minor)`` of the contract it was written against, a literal.
     """

@@ -94,7 +94,13 @@ class Executor(Protocol):
 
 @attrs.frozen
 class Seams:
-    """All of them together, as the runtime takes them."""
+    """All of them together, as the runtime takes them.
+
+    Args:
+        dialer: opens sockets.
+        http: sends REST requests.
+        random: the only source of chance: jitter of pauses.
+    """
 
     clock: Clock
     dialer: Dialer

@@ -46,7 +46,9 @@ def test_the_program_itself_knows_every_documented_option(
         result = CliRunner().invoke(app, [name, "--help"])
         assert result.exit_code == 0
         help_text = re.sub(r"\x1b\[[0-9;]*m", "", result.output)
-        offered = set(re.findall(r"(?<![\w-])--[a-z-]+", help_text)) - {"--help"}
+        offered = set(re.findall(r"(?<![\w-])(?:--[a-z-]+|-[a-z]\b)", help_text)) - {
+            "--help"
+        }
         documented = {
             spelling
             for parameter in generator["parameters"](command)

@@ -18,11 +18,13 @@ from tapeline.plugins import PluginRegistry, PluginState
 from tapeline.plugins.binding import MANDATORY_HOOKS
 
 Sections = Callable[[str, int], dict[str, str]]
+Rows = Callable[[str], list[list[str]]]
 
 CONTRACT = [
     "PluginSpecs",
     "ExchangeSession",
     "ExchangeAdapter",
+    "Backfill",
     "SimulatedExchange",
     "SinkAdapter",
     "Sink",
@@ -80,6 +82,24 @@ def test_each_method_says_when_it_is_called_and_what_must_not_happen(
     for title, text in documented[name].items():
         assert "\n* **Called** " in text, title
         assert "\n* **Must not** " in text, title
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_every_argument_of_a_class_has_a_shape_and_a_meaning(
+    name: str, docs: Path, rows: Rows, generator: dict[str, Any]
+) -> None:
+    text = (docs / "hooks.md").read_text(encoding="utf-8")
+    lead = text.partition(f"\n## {name}\n")[2].partition("\n### ")[0]
+    shown = rows(lead.partition("**Arguments**")[2])
+    assert all(all(row) for row in shown)
+    wanted = {
+        each
+        for method in generator["methods"](getattr(hookspecs, name)).values()
+        for each in inspect.signature(method).parameters
+        if each != "self"
+    }
+    assert sorted(row[0].strip("`") for row in shown) == sorted(wanted)
+    assert "\n**When it raises**: " in lead
 
 
 def test_mandatory_session_hooks_say_so_and_the_others_name_their_default(

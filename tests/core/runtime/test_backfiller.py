@@ -267,6 +267,44 @@ def test_one_wrong_answer_costs_time_and_nothing_else(
     assert told.states() == [("closed", "id-hole")]
 
 
+def test_a_page_that_is_refused_is_asked_for_again_from_the_start() -> None:
+    """Not at once, and the gap does not say meanwhile that it is worked on."""
+    seen: list[tuple[str, str]] = []
+    refused = (400, {})
+
+    async def look(world: World) -> None:
+        await anyio.sleep(0.5)
+        assert world.lies == [], "the first page came, the second was refused"
+        assert world.asked == [200, 190]
+        seen.extend(world.states())
+        assert world.backfiller.statistics.failures == 1
+        await anyio.sleep(60)
+
+    told = scene(look, ids=ALL, lies=[(200, {}), refused])
+
+    assert seen == [("open", "id-hole")], "what is left of it"
+    assert told.asked[2] == 190, "from the newest id that is still missing"
+    assert told.stored == list(range(100, 202))
+    assert told.states() == [("closed", "id-hole")]
+
+
+def test_a_venue_that_refuses_every_page_is_asked_ever_more_rarely() -> None:
+    """A refusal proves nothing: the gap is given up only when it is out of reach."""
+    always = [(400, {})] * 1_000
+
+    told = scene(wait(3_000), ids=ALL, lies=list(always))
+    assert told.states() == [("open", "id-hole")]
+    assert len(told.asked) < 40
+    assert told.stored == [100, 201]
+
+    told = scene(wait(4_500), ids=ALL, lies=list(always))
+    assert told.states() == [("unrecoverable", "beyond-reach")]
+
+    told = scene(wait(3_000), ids=ALL, lies=always[:5])
+    assert told.stored == list(range(100, 202)), "as soon as it is not refused"
+    assert told.states() == [("closed", "id-hole")]
+
+
 def test_empty_pages_close_nothing_and_are_believed_only_in_the_end() -> None:
     told = scene(wait(120), ids=[])
     assert told.states() == [("open", "id-hole")]

@@ -102,6 +102,46 @@ def test_bars_that_a_gap_by_time_touches_are_not_complete(how: str) -> None:
     assert states[7] == "complete"
 
 
+def test_a_bar_in_which_a_stream_was_lost_is_not_complete_by_the_clock() -> None:
+    pipeline = build(Continuity.MONOTONIC)
+    records: list[object] = []
+    for number in range(3):
+        records += pipeline.process([trade(number, number + 0.5)], at(number)).journal
+    pipeline.process([StreamLost(TRADES, 1, "disconnect", at(2.6))], at(2.6))
+
+    records += pipeline.advance(at(60)).journal
+
+    assert newest(records) == {0: "partial", 1: "complete", 2: "partial"}
+    records += pipeline.process([StreamOpened(TRADES, 2, at(70))], at(70)).journal
+    records += pipeline.advance(at(71)).journal
+    assert newest(records)[2] == "partial", "followed again, it still owes that time"
+    records += pipeline.process([trade(9, 72)], at(72)).journal
+    records += pipeline.process([trade(10, 73.5)], at(73.5)).journal
+    records += pipeline.advance(at(80)).journal
+    assert newest(records) == {
+        0: "partial",
+        1: "complete",
+        2: "gap",
+        72: "gap",
+        73: "complete",
+    }
+
+
+def test_after_a_restart_the_bar_of_its_end_is_not_complete_by_the_clock() -> None:
+    before = build(Continuity.MONOTONIC)
+    for number in range(3):
+        before.process([trade(number, number + 0.5)], at(number))
+    candles = before.streams[TRADES].candles
+    assert candles is not None
+    after = build(Continuity.MONOTONIC)
+    restored = after.streams[TRADES].candles
+    assert restored is not None
+    restored.restore(candles.snapshot())
+    restored.refold([trade(3, 2.7)])
+
+    assert newest(after.advance(at(60)).journal) == {2: "partial"}
+
+
 def test_a_book_is_broken_at_once_and_asked_for_again() -> None:
     pipeline = build(Continuity.MONOTONIC)
     levels = [("1", "1")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from time import time_ns
@@ -604,6 +605,12 @@ def test_a_broken_session_is_caught_by_the_case_that_names_its_fault(case: str) 
     if others != "*":
         allowed = (case_id, *others.split())
         assert [name for name in found if not name.startswith(allowed)] == [], found
+
+
+def test_a_golden_event_that_differs_is_told_field_by_field() -> None:
+    told = failures(subject_of(Rounds), [BY_ID["EX-GOLDEN-001"]])["EX-GOLDEN-001"]
+    assert re.search(r"event \d has price 64000\.\d instead of 64000\.15$", told, re.M)
+    assert "received_ns" not in told
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ Tell = Callable[..., Any]
 
 STALL_BOUND_S = 5.0
 HALF_OPEN_BOUND_S = 10.0
-RATES_HZ = (5.0, 20.0, 60.0)
-"""Fills per second of streams that count as liquid."""
+RATES_HZ = (10.0, 20.0, 60.0)
+"""Fills per second of streams that count as liquid: two trades and more."""
 
 
 def percentile(figures: Sequence[float], share: float) -> float:

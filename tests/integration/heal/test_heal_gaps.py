@@ -244,8 +244,10 @@ def test_a_symbol_that_is_not_wanted_any_more_is_not_filled(
 
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(25.0)
-        (collector,) = manager._members.values()
-        collector.collector.remove_symbol("ETH-USDT")
+        (name,) = manager.list_collectors()
+        collector = manager.collector(name)
+        assert collector is not None
+        collector.remove_symbol("ETH-USDT")
         await anyio.sleep(1.0)
         answer = line.exchange.request
 

@@ -194,8 +194,10 @@ def test_a_removed_symbol_claims_no_downtime_when_it_comes_back(tell: Tell) -> N
 
     async def remove(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(20.0)
-        (member,) = manager._members.values()
-        member.collector.remove_symbol("ETH-USDT")
+        (name,) = manager.list_collectors()
+        collector = manager.collector(name)
+        assert collector is not None
+        collector.remove_symbol("ETH-USDT")
         await anyio.sleep(10.0)
         engine = manager.engine
         assert engine is not None

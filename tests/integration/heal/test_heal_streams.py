@@ -255,3 +255,27 @@ def test_a_rest_side_that_does_not_answer_leaves_a_stream_suspect(tell: Tell) ->
     told = tell(act, faults=faults)
 
     assert told.accounts.ok
+
+
+def test_a_rest_side_that_knows_less_than_we_do_makes_no_stream_quiet(
+    tell: Tell, venue: Any
+) -> None:
+    """An old cache proves nothing: health says so, until the cache is renewed."""
+    symbol = venue.spelled("BTC-USDT")
+    faults = [
+        Fault(kind="mute", channel=venue.trades, symbol=symbol, at_s=30.0, for_s=60.0),
+        Fault(kind="stale", for_s=70.0, lag_s=3_000.0),
+    ]
+
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(60.0)
+        assert states_of(manager)["BTC-USDT", "trade"] == "suspect"
+        assert not manager.engine.health().ready
+        await anyio.sleep(60.0)
+        assert set(states_of(manager).values()) == {"live"}
+
+    told = tell(act, faults=faults)
+
+    told.check_whole()
+    assert {gap["cause"] for gap in told.trade_gaps} <= {"stall", "id-hole"}
+    assert told.trade_gaps

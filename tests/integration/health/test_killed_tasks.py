@@ -36,7 +36,7 @@ WHOLE = {
     "tapeline-engine",
     "tapeline.delivery.live.LiveFanOut.run",
     "tapeline.journal.journal.Journal.run",
-    "tapeline.runtime.engine.Engine._run_pipeline",
+    "tapeline.runtime.pipeline_loop.PipelineLoop.run",
 }
 """Without these nothing can be collected: their end is the end of the engine."""
 
@@ -56,7 +56,7 @@ STARTED_AGAIN = (
     "tapeline.runtime.caretaker.Caretaker._supervise Caretaker._keep_fresh",
     "tapeline.runtime.caretaker.Caretaker._supervise Watcher.run",
     "tapeline.runtime.caretaker.Caretaker.run",
-    "tapeline.runtime.engine.Engine._run_feed",
+    "tapeline.runtime.feeds.Feeds._run",
     "tapeline.transport.connection.Connection._guard Connection._steer",
     "tapeline.transport.connection.Connection._guard Outgoing.run",
     "tapeline.transport.connection.Connection._guard Receiver.run",

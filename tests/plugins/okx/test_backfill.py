@@ -162,6 +162,20 @@ def test_an_unusable_row_leaves_its_page_unproven(fill: Any) -> None:
     assert backfill.next() is None
 
 
+def test_a_page_of_another_instrument_is_asked_again_and_nothing_of_it_taken(
+    fill: Any,
+) -> None:
+    backfill = fill(5, 7)
+    fetch = backfill.next()
+    others = [row(number, instId="ETH-USDT") for number in range(8, 3, -1)]
+    page = backfill.read(response(fetch.request, others))
+    assert page == BackfillPage((), stale=True)
+    again = backfill.next()
+    assert again.request == fetch.request
+    page = backfill.read(response(again.request, [row(n) for n in range(8, 3, -1)]))
+    assert ids([page]) == [5, 6, 7]
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"code":"50011","data":[]}'])
 def test_unreadable_answers_are_asked_again_a_few_times(fill: Any, body: bytes) -> None:
     backfill = fill(5, 7)

@@ -16,6 +16,7 @@ from tapeline.cli.check import check
 from tapeline.cli.demo import demo
 from tapeline.cli.gaps import gaps
 from tapeline.cli.init import init
+from tapeline.cli.new import new
 from tapeline.cli.output import Debug, say
 from tapeline.cli.plugins import plugins
 from tapeline.cli.record import record
@@ -65,6 +66,7 @@ app.command()(check)
 app.command()(run)
 app.command()(plugins)
 app.command()(certify)
+app.command()(new)
 app.command()(record)
 app.command("replay")(replay_command)
 app.command()(simulate)

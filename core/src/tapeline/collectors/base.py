@@ -23,7 +23,6 @@ from tapeline.model import (
     DataType,
     MarketDataPoint,
     OHLCVData,
-    datetime_from_ns,
 )
 from tapeline.runtime import Engine, SinkSettings
 
@@ -127,7 +126,7 @@ class BaseDataCollector(CollectorLife):
         queue of its own, so that one that takes long hurts nobody else either. With
         sinks the point is stored as well.
         """
-        self._count_point()
+        self._vitals.count_point()
         if self._publish is not None:
             self._publish([data_point])
         for callback in tuple(self._data_callbacks.get(data_point.data_type, ())):
@@ -142,14 +141,9 @@ class BaseDataCollector(CollectorLife):
             except Exception as error:  # a supervisor: a user's callback may raise
                 self._callback_failed(callback, error)
 
-    def _count_point(self) -> None:
-        self._messages_processed += 1
-        self._data_ns = self._seams.clock.monotonic_ns()
-        self._last_message_wall_ns = self._seams.clock.wall_ns()
-
     def _callback_failed(self, callback: Callback, error: Exception) -> None:
         times = self._callback_errors.count(callback)
-        self._errors += 1
+        self._vitals.errors += 1
         if times & (times - 1) == 0:
             self._log_error(
                 f"callback {callback_name(callback)} raised {type(error).__name__}: "
@@ -283,15 +277,13 @@ class BaseDataCollector(CollectorLife):
             except Exception as error:  # a supervisor: a subclass may raise anything
                 self._remember(f"{symbol}: {error}", error)
 
-        task = owner.get_loop().create_task(apply())
-        # Kept so that it is not collected while it runs; it ends by itself.
-        self._pending_changes.add(task)
-        task.add_done_callback(self._pending_changes.discard)
+        self._asides.begin(apply(), owner.get_loop())
 
     # -- status -----------------------------------------------------------------
 
     def get_status(self) -> dict[str, Any]:
         """The collector's state and statistics, JSON-ready."""
+        vitals = self._vitals
         return {
             "exchange": self.exchange_name,
             "status": self.status.value,
@@ -300,22 +292,13 @@ class BaseDataCollector(CollectorLife):
             "data_types": [str(data_type) for data_type in self.data_types],
             "auto_restart": self.auto_restart,
             "health": {
-                "time_since_heartbeat": self._age_s(self._heartbeat_ns),
-                "time_since_data": self._age_s(self._data_ns),
+                "time_since_heartbeat": vitals.age_s(vitals.heartbeat_ns),
+                "time_since_data": vitals.age_s(vitals.data_ns),
                 "max_silence_duration": self._defaults.max_silence_duration_s,
             },
-            "statistics": {
-                "messages_received": self._messages_received,
-                "messages_processed": self._messages_processed,
-                "errors": self._errors,
-                "restarts": self._restarts,
-                "uptime_seconds": self._uptime_s(self._started_ns),
-                "reconnect_attempts": self._reconnect_attempts,
-                "last_message_time": _iso(self._last_message_wall_ns),
-                "connection_uptime": self._uptime_s(self._connected_ns),
-                "last_error": self._last_error,
-                "last_restart_time": _iso(self._last_restart_wall_ns),
-            },
+            "statistics": vitals.statistics(
+                stopped=self.status is CollectorStatus.STOPPED
+            ),
         }
 
     def get_health_status(self) -> dict[str, Any]:
@@ -325,8 +308,8 @@ class BaseDataCollector(CollectorLife):
             "is_healthy": not issues,
             "issues": issues,
             "status": self.status.value,
-            "last_heartbeat": self._iso_ago(self._heartbeat_ns),
-            "last_data_received": self._iso_ago(self._data_ns),
+            "last_heartbeat": self._vitals.date_of(self._vitals.heartbeat_ns),
+            "last_data_received": self._vitals.date_of(self._vitals.data_ns),
             "should_be_running": self._should_be_running,
             "is_running": self.status is CollectorStatus.RUNNING,
         }
@@ -336,27 +319,16 @@ class BaseDataCollector(CollectorLife):
         if self.failed:
             issues.append(f"the collector has failed: {self.failed}")
         elif self._should_be_running and self.status is not CollectorStatus.RUNNING:
-            reason = f": {self._last_error}" if self._last_error else ""
+            reason = f": {self._vitals.last_error}" if self._vitals.last_error else ""
             issues.append(f"the collector is {self.status.value}{reason}")
         silence = self._silence_s()
         limit = self._defaults.max_silence_duration_s
         running = self.status is CollectorStatus.RUNNING
         if running and silence is not None and silence > limit:
             issues.append(f"no data for {silence:.0f} s, more than {limit:.0f} s")
-        if not self._connection_is_healthy:
+        if not self._checkup.connection_is_healthy:
             issues.append("the connection is not healthy")
         return issues
-
-    def _uptime_s(self, since_ns: int | None) -> float | None:
-        if self.status is CollectorStatus.STOPPED:
-            return None
-        return self._age_s(since_ns)
-
-    def _iso_ago(self, monotonic_ns: int | None) -> str | None:
-        if monotonic_ns is None:
-            return None
-        clock = self._seams.clock
-        return _iso(clock.wall_ns() - (clock.monotonic_ns() - monotonic_ns))
 
     # -- data and log -----------------------------------------------------------
 
@@ -384,7 +356,3 @@ class BaseDataCollector(CollectorLife):
 
     def _log_critical(self, message: str, exc_info: bool = False) -> None:
         self._log.critical(message, exc_info=exc_info)
-
-
-def _iso(wall_ns: int | None) -> str | None:
-    return None if wall_ns is None else datetime_from_ns(wall_ns).isoformat()

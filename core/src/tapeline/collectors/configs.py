@@ -18,7 +18,15 @@ def _names(params: Mapping[str, Any] | None) -> str:
 
 @attrs.define
 class CollectorConfig:
-    """How a manager treats one collector; wins over the collector's own values."""
+    """How a manager treats one collector; wins over the collector's own values.
+
+    Args:
+        name: of the collector, unique in its manager.
+        data_types: values of ``DataType``.
+        auto_restart: start again after failures.
+        health_check_interval: seconds between health checks.
+        enabled: False keeps it stopped.
+    """
 
     name: str
     exchange: str
@@ -34,6 +42,11 @@ class ExchangeCollectorConfig:
     """What ``ExchangeFactory`` needs to make a collector.
 
     Args:
+        data_types: what to collect; values of ``DataType``.
+        auto_restart: start again after failures.
+        health_check_interval: seconds between health checks.
+        store_raw_data: keep the venue's own object of every event in the sinks;
+            ``"files"`` records all frames to files instead.
         symbol: one canonical symbol, or a list of them.
         custom_params: the adapter's options, plus ``ping_interval``,
             ``max_reconnect_attempts``, ``reconnect_delay``, ``market``,

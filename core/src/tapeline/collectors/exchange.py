@@ -283,15 +283,16 @@ class ExchangeCollector(BaseDataCollector):
             if self._own_engine:
                 raise TapelineError(text)
             # The manager owns it; until it is started again nothing is collected.
-            self._last_error = text
+            self._vitals.last_error = text
             self.status = CollectorStatus.ERROR
             return
         status = feed.link.pulse()
         received = self._received_before + status.frames
-        self._idle = received == self._messages_received > 0
-        self._messages_received = received
+        vitals = self._vitals
+        self._idle = received == vitals.messages_received > 0
+        vitals.messages_received = received
         attempts = max(status.attempts_in_a_row, feed.failures)
-        self._reconnect_attempts = attempts
+        vitals.reconnect_attempts = attempts
         part = engine.parts.get(self.component_name)
         failed = status.failed or (
             part.last_error if part is not None and part.state == "failed" else ""
@@ -299,11 +300,11 @@ class ExchangeCollector(BaseDataCollector):
         unknown = next(iter((feed.unknown_symbols | feed.delisted).values()), "")
         if not feed.wanted and unknown:
             failed = failed or unknown
-        self._last_error = (
+        vitals.last_error = (
             failed
             or (feed.last_error if feed.failures else "")
             or status.last_error
-            or self._last_error
+            or vitals.last_error
         )
         troubled = attempts >= self._max_reconnect_attempts
         self.status = (
@@ -368,7 +369,7 @@ class ExchangeCollector(BaseDataCollector):
         # hot path: the synchronous form of _notify_callbacks
         if not self._is_ours(point):
             return
-        self._count_point()
+        self._vitals.count_point()
         for callback in tuple(self._data_callbacks.get(point.data_type, ())):
             try:
                 outcome = callback(point)

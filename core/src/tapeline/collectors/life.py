@@ -6,43 +6,34 @@ restart, of which there are a few an hour.
 
 from __future__ import annotations
 
-import abc
 import asyncio
-import contextvars
-import inspect
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 
+from tapeline.collectors.checkup import Checkup
+from tapeline.collectors.connecting import Connecting
 from tapeline.collectors.defaults import health_check_interval_s
+from tapeline.collectors.inside import Asides, enter, is_inside, outside
+from tapeline.collectors.six_methods import SixMethods
+from tapeline.collectors.vitals import Vitals, sentence_of
 from tapeline.config import Defaults
-from tapeline.errors import DataValidationError, RecoveryAction, TapelineError
+from tapeline.errors import DataValidationError
 from tapeline.logs import ConditionalLogger, RateLimitedLog
-from tapeline.model import CollectorStatus, DataType, MarketDataPoint, StatusChange
+from tapeline.model import CollectorStatus, DataType, StatusChange
 from tapeline.runtime import Backoff, RestartBudget, current_seams
 
 _STOP_TIMEOUT_S = 10.0
 _FORCED_TIMEOUT_S = 1.0
-_CHECK_TIMEOUT_S = 10.0
-_LEAST_PAUSE_S = 0.01
 FAILED = "failed"
 """What observers are told when no restart is left; the status stays ``error``."""
 
-_inside: contextvars.ContextVar[object] = contextvars.ContextVar("tapeline_inside")
 
-
-def outside() -> contextvars.Context:
-    """The caller's context for a task that does not belong to a collector."""
-    context = contextvars.copy_context()
-    context.run(_inside.set, None)
-    return context
-
-
-class CollectorLife(abc.ABC):
+class CollectorLife(SixMethods):
     """Runs the six methods of a subclass, and starts them again when they fail."""
 
     max_restarts = 5
@@ -83,59 +74,19 @@ class CollectorLife(abc.ABC):
         self._restarting = False
         self._recovering = False
         self._forced = False
-        self._connection_is_healthy = True
-        self._opening: anyio.CancelScope | None = None
         self._turn: anyio.Lock | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop_event: anyio.Event | None = None
-        self._messages_received = 0
-        self._messages_processed = 0
-        self._errors = 0
-        self._restarts = 0
-        self._reconnect_attempts = 0
-        self._last_error: str | None = None
-        self._started_ns: int | None = None
-        self._connected_ns: int | None = None
-        self._heartbeat_ns: int | None = None
-        self._data_ns: int | None = None
-        self._last_message_wall_ns: int | None = None
-        self._last_restart_wall_ns: int | None = None
-        self._pending_changes: set[asyncio.Task[Any]] = set()
-
-    # -- what a subclass implements ---------------------------------------------
-
-    @abc.abstractmethod
-    async def connect(self) -> bool:
-        """Connect to the venue; False (or an exception) when that failed."""
-
-    @abc.abstractmethod
-    async def disconnect(self) -> None:
-        """Let the connection go; safe when there is none."""
-
-    @abc.abstractmethod
-    async def subscribe_to_data(
-        self, symbols: list[str], data_types: list[DataType]
-    ) -> bool:
-        """Ask for these streams; False when the venue refused."""
-
-    @abc.abstractmethod
-    async def unsubscribe_from_data(
-        self, symbols: list[str], data_types: list[DataType]
-    ) -> bool:
-        """Let these streams go; False when the venue refused."""
-
-    @abc.abstractmethod
-    async def _process_message(self, message: Any) -> MarketDataPoint | None:
-        """Turn one message of the venue into a data point, or None."""
-
-    @abc.abstractmethod
-    async def _handle_messages(self) -> None:
-        """Handle what is there and return; called again and again.
-
-        Each return is a heartbeat. ``ConnectionError``, ``TimeoutError`` and
-        ``OSError`` lead to ``_handle_connection_error``; a
-        ``DataValidationError`` is counted; anything else restarts the collector.
-        """
+        self._asides = Asides()
+        self._vitals = Vitals(self._seams.clock)
+        self._checkup = Checkup(
+            self._vitals,
+            self._defaults.max_silence_duration_s,
+            # A plain function may replace it, at any time.
+            lambda: self._check_connection_health(),
+            self._caught,
+        )
+        self._opener = Connecting(self, self._vitals, self._remember, self._log)
 
     # -- status -------------------------------------------------------------------
 
@@ -148,7 +99,7 @@ class CollectorLife(abc.ABC):
     def status(self, after: CollectorStatus) -> None:
         before, self._status = self._status, after
         if before is not after:
-            self._tell(before.value, after.value, self._last_error or "")
+            self._tell(before.value, after.value, self._vitals.last_error or "")
 
     def observe(self, observer: Callable[[StatusChange], None] | None) -> None:
         """Tell *observer* of every change of status; a manager does."""
@@ -194,7 +145,7 @@ class CollectorLife(abc.ABC):
                 self.status = CollectorStatus.ERROR
             await self._close_quietly()
             return False
-        self._started_ns = self._seams.clock.monotonic_ns()
+        self._vitals.started_ns = self._seams.clock.monotonic_ns()
         self.status = CollectorStatus.RUNNING
         self._stop_event = anyio.Event()
         # The owner task outlives this call by design; stop() awaits it.
@@ -213,8 +164,7 @@ class CollectorLife(abc.ABC):
         """
         self._should_be_running = False
         self._forced = force
-        if self._opening is not None:
-            self._opening.cancel()
+        self._opener.cut()
         if self.is_inside:
             self._detached(self.stop(force))
             return
@@ -265,18 +215,15 @@ class CollectorLife(abc.ABC):
     @property
     def is_inside(self) -> bool:
         """Whether the caller runs within this collector, and would wait for itself."""
-        return _inside.get(None) is self
+        return is_inside(self)
 
     def _enter(self) -> None:
         """The current task is one of this collector's from now on."""
-        _inside.set(self)
+        enter(self)
 
     def _detached(self, job: Any) -> None:
         """Run *job* in a task of its own, outside of what it is going to end."""
-        task = asyncio.get_running_loop().create_task(job, context=outside())
-        # Kept so that it is not collected while it runs; it ends by itself.
-        self._pending_changes.add(task)
-        task.add_done_callback(self._pending_changes.discard)
+        self._asides.begin(job, asyncio.get_running_loop(), outside())
 
     def _one_at_a_time(self) -> anyio.Lock:
         """Starts and stops of one collector never overlap."""
@@ -322,25 +269,25 @@ class CollectorLife(abc.ABC):
         while True:
             try:
                 await self._handle_messages()
-                self._heartbeat_ns = self._seams.clock.monotonic_ns()
+                self._vitals.beat()
                 # A handler that returns at once must not starve the loop.
                 await anyio.lowlevel.checkpoint()
             except DataValidationError as error:
-                self._errors += 1
-                self._heartbeat_ns = self._seams.clock.monotonic_ns()
+                self._vitals.errors += 1
+                self._vitals.beat()
                 self._repeats.warning("bad data", "skipped bad data: %s", error)
             except OSError as error:
                 # ConnectionError and TimeoutError are OSErrors.
-                self._remember(_text(error), error)
+                self._caught(error)
                 self.status = CollectorStatus.RESTARTING
                 if not await self._recover():
                     self.status = CollectorStatus.ERROR
                     return None
                 self.status = CollectorStatus.RUNNING
             except Exception as error:  # a supervisor: anything else restarts
-                self._remember(_text(error), error)
+                self._caught(error)
                 if self.auto_restart:
-                    return _text(error)
+                    return sentence_of(error)
                 self.status = CollectorStatus.ERROR
                 return None
 
@@ -348,7 +295,11 @@ class CollectorLife(abc.ABC):
         """Look after the collector; why it must be restarted."""
         found = False
         while True:
-            await self._seams.clock.sleep(self._until_check_s())
+            await self._seams.clock.sleep(
+                self._checkup.until_next_s(
+                    self.health_check_interval, self._silence_s()
+                )
+            )
             if found:
                 # Our own verdict is no reason to keep it.
                 self._status = CollectorStatus.RUNNING
@@ -367,32 +318,15 @@ class CollectorLife(abc.ABC):
             if self.auto_restart:
                 return trouble
 
-    def _until_check_s(self) -> float:
-        """Seconds to the next look: when something is due, an interval at most."""
-        interval_s = self.health_check_interval
-        age_s = self._age_s(self._heartbeat_ns) or 0.0
-        left_s = interval_s - age_s
-        silence_s = self._silence_s()
-        if silence_s is not None:
-            left_s = min(left_s, self._defaults.max_silence_duration_s - silence_s)
-        if left_s <= 0:
-            return interval_s
-        return max(_LEAST_PAUSE_S, min(interval_s, left_s))
-
     async def _trouble(self) -> str | None:
         """A sentence on why to restart; None while all is well."""
-        age_s = self._age_s(self._heartbeat_ns)
-        if age_s is not None and age_s >= self.health_check_interval:
-            return f"no heartbeat for {age_s:.0f} s"
-        silence_s, limit_s = self._silence_s(), self._defaults.max_silence_duration_s
-        if silence_s is not None and silence_s >= limit_s:
-            return f"no data for {silence_s:.0f} s"
-        self._connection_is_healthy = await self._look_at_connection()
-        if not self._connection_is_healthy:
-            return "the connection is not healthy"
-        if self.status in (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY):
-            return self._last_error or f"the status is {self.status}"
-        return None
+        trouble = await self._checkup.trouble(
+            self.health_check_interval, self._silence_s()
+        )
+        failed = (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY)
+        if trouble is None and self.status in failed:
+            return self._vitals.last_error or f"the status is {self.status}"
+        return trouble
 
     async def _check_connection_health(self) -> bool:
         """Whether the connection is good; a subclass may know better.
@@ -401,22 +335,9 @@ class CollectorLife(abc.ABC):
         """
         return getattr(self.websocket, "closed", None) is not True
 
-    async def _look_at_connection(self) -> bool:
-        try:
-            with anyio.move_on_after(_CHECK_TIMEOUT_S):
-                verdict: Awaitable[bool] | bool = self._check_connection_health()
-                if inspect.isawaitable(verdict):
-                    verdict = await verdict
-                return bool(verdict)
-        except Exception as error:  # a supervisor: a subclass may raise anything
-            self._remember(_text(error), error)
-        return False
-
     def _silence_s(self) -> float | None:
         """Seconds without data, since connecting at most; None when not connected."""
-        if self._connected_ns is None:
-            return None
-        return self._age_s(max(self._connected_ns, self._data_ns or 0))
+        return self._vitals.silence_s()
 
     # -- recovering ---------------------------------------------------------------
 
@@ -426,31 +347,32 @@ class CollectorLife(abc.ABC):
         try:
             return await self._handle_connection_error()
         except Exception as error:  # a supervisor: a subclass may raise anything
-            self._remember(_text(error), error)
-            return self.auto_restart and await self._reopen(_text(error))
+            self._caught(error)
+            return self.auto_restart and await self._reopen(sentence_of(error))
         finally:
             self._recovering = False
 
     async def _handle_connection_error(self) -> bool:
         """Reconnect until it works; False to give up (a subclass may decide)."""
         self._log.warning(
-            f"connection of {self.component_name} lost: {self._last_error}"
+            f"connection of {self.component_name} lost: {self._vitals.last_error}"
         )
+        vitals = self._vitals
         while self._should_be_running:
-            self._reconnect_attempts += 1
+            vitals.reconnect_attempts += 1
             await self._close_quietly()
             await self._seams.clock.sleep(self._backoff.next_delay_s())
             if await self._open():
                 self._backoff = self._new_backoff()
-                self._reconnect_attempts = 0
+                vitals.reconnect_attempts = 0
                 return True
             if self.failed:
                 self._fail(self.failed)
                 return False
-            if self._reconnect_attempts == self._defaults.max_reconnect_attempts:
+            if vitals.reconnect_attempts == self._defaults.max_reconnect_attempts:
                 self.status = CollectorStatus.ERROR
                 self._log.error(
-                    f"{self.component_name}: {self._reconnect_attempts} attempts to "
+                    f"{self.component_name}: {vitals.reconnect_attempts} attempts to "
                     "reconnect failed; trying on at the slowest rate"
                 )
         return False
@@ -477,7 +399,7 @@ class CollectorLife(abc.ABC):
                 if self.failed:
                     self._fail(self.failed)
                     return False
-                trouble = self._last_error or trouble
+                trouble = self._vitals.last_error or trouble
             return False
         finally:
             self._restarting = False
@@ -485,84 +407,45 @@ class CollectorLife(abc.ABC):
     def _fail(self, reason: str) -> None:
         """No restart is left: say so, and stay in error until somebody asks."""
         self.failed = reason
-        self._last_error = reason
+        self._vitals.last_error = reason
         self._log.critical(f"{self.component_name} has failed: {reason}")
         before = self.status.value
         self._status = CollectorStatus.ERROR
         self._tell(before, FAILED, reason)
 
     def _count_restart(self, reason: str) -> None:
-        self._restarts += 1
-        self._last_restart_wall_ns = self._seams.clock.wall_ns()
+        self._vitals.count_restart()
         self._log.warning(
-            f"restarting {self.component_name}, {self._restarts} so far: {reason}"
+            f"restarting {self.component_name}, {self._vitals.restarts} so far: "
+            f"{reason}"
         )
 
     async def _open(self) -> bool:
-        opened = False
-        try:
-            with anyio.move_on_after(self.open_timeout_s) as self._opening:
-                opened = await self._connect_and_subscribe()
-            if self._opening.cancelled_caught and self._should_be_running:
-                self._remember(f"connecting took more than {self.open_timeout_s:.0f} s")
-        except Exception as error:  # a supervisor: a subclass may raise anything
-            self._remember(_text(error), error)
-            if isinstance(error, TapelineError):
-                final = error.recovery is RecoveryAction.STOP
-                self.failed = str(error) if final else ""
-        finally:
-            self._opening = None
-        if not opened:
-            return False
-        self._connection_is_healthy = True
-        self._heartbeat_ns = self._seams.clock.monotonic_ns()
-        return True
-
-    async def _connect_and_subscribe(self) -> bool:
-        if not await self.connect():
-            self._remember("connect() returned False")
-            return False
-        self._connected_ns = self._seams.clock.monotonic_ns()
-        types: Any = list(self.data_types)
-        if not await self.subscribe_to_data(list(self.symbols), types):
-            self._remember("subscribe_to_data() returned False")
-            return False
-        return True
+        opened = await self._opener.open(
+            self.symbols, self.data_types, self.open_timeout_s
+        )
+        if opened:
+            self._checkup.connection_is_healthy = True
+            self._vitals.beat()
+        else:
+            self.failed = self._opener.final_error
+        return opened
 
     async def _close_quietly(self) -> None:
         limit_s = self.close_timeout_s
         if self._forced and limit_s < math.inf:
             limit_s = _FORCED_TIMEOUT_S
-        try:
-            with anyio.move_on_after(limit_s) as scope:
-                await self.disconnect()
-            if scope.cancelled_caught:
-                self._log.warning(f"disconnect took more than {limit_s:.0f} s")
-        except Exception as error:  # a supervisor: closing must not stop the stop
-            self._log.warning(f"disconnect failed: {error}")
-        self._connected_ns = None
+        await self._opener.close(limit_s)
 
     def _new_backoff(self) -> Backoff:
         return Backoff(self._seams.random, first_cap_s=self._defaults.reconnect_delay_s)
 
     def _remember(self, text: str, error: BaseException | None = None) -> None:
-        self._errors += 1
-        self._last_error = text
+        self._vitals.count_error(text)
         self._log.error(
             f"{self.component_name}: {text}",
             exc_info=error is not None and not isinstance(error, OSError),
         )
 
-    def _age_s(self, since_ns: int | None) -> float | None:
-        if since_ns is None:
-            return None
-        return (self._seams.clock.monotonic_ns() - since_ns) / 1e9
-
-
-def _text(error: BaseException) -> str:
-    """The error for people: its sentence, with its kind where that says little."""
-    sentence = str(error)
-    if isinstance(error, TapelineError) and sentence:
-        return sentence
-    kind = type(error).__name__
-    return f"{kind}: {sentence}" if sentence else kind
+    def _caught(self, error: Exception) -> None:
+        self._remember(sentence_of(error), error)

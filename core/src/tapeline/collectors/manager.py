@@ -4,34 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import anyio
-import attrs
 
 from tapeline.candles import ConsolidationSettings
 from tapeline.clock import SystemClock
 from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.configs import CollectorConfig
 from tapeline.collectors.consolidation import Consolidation
+from tapeline.collectors.consolidations import Consolidations
 from tapeline.collectors.control import ManagerControl
-from tapeline.collectors.defaults import health_check_interval_s
-from tapeline.collectors.exchange import ExchangeCollector
-from tapeline.collectors.life import outside
+from tapeline.collectors.jobs import Jobs
+from tapeline.collectors.manager_status import FAILED, judge, status_of
+from tapeline.collectors.members import Members
 from tapeline.collectors.notices import Notices
+from tapeline.collectors.overseer import Overseer
 from tapeline.collectors.registry import plugins as installed_plugins
 from tapeline.collectors.services import Services
 from tapeline.collectors.sinks import SinkLike, resolve_sink
 from tapeline.config import Defaults
-from tapeline.errors import UsageError
 from tapeline.hookspecs import ServiceAdapter
 from tapeline.logs import ConditionalLogger
 from tapeline.model import (
     CollectorStatus,
-    DataType,
     Health,
-    HealthLevel,
     StatusChange,
     width_ns,
 )
@@ -44,17 +42,7 @@ from tapeline.runtime import (
     current_seams,
 )
 
-COLLECTION = "collection"
-"""Component of the changes of the health of the whole."""
-
-_LOOK_S = 5.0
-
-
-@attrs.define
-class _Member:
-    collector: BaseDataCollector
-    config: CollectorConfig
-    enabled: bool = True
+_JOBS_TIMEOUT_S = 10.0
 
 
 class CollectorManager:
@@ -104,25 +92,28 @@ class CollectorManager:
             max_silence_s=self._defaults.max_silence_duration_s,
         )
         self._embedded = embedded
-        self._members: dict[str, _Member] = {}
+        self._jobs = Jobs()
+        self._members = Members(self._jobs, self._defaults, self._notify)
         self._engine: Engine | None = None
-        self._running = False
         self._started_ns: int | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs: set[asyncio.Task[Any]] = set()
         self._last_restart_ns: int | None = None
         self._restart_lock = asyncio.Lock()
-        self._settling: dict[str, asyncio.Lock] = {}
-        self._leaving: dict[str, list[_Member]] = {}
         self._meter = ResourceMeter(self._seams.clock)
         self._watchdog: Watchdog | None = None
-        self._watcher: asyncio.Task[None] | None = None
         self.beaten: Callable[[float], None] | None = None
         self._observers: list[Callable[[StatusChange], None]] = []
         self._notices = Notices(self._seams.clock, self._tell)
-        self._level = HealthLevel.STARTING
+        self._overseer = Overseer(
+            manager_name,
+            self._members,
+            self._notices,
+            self.health,
+            self.restart_collector,
+            self._seams.clock,
+            self._log,
+        )
         self._services = Services(self._seams, self._notify)
-        self._consolidations: dict[str, Consolidation] = {}
+        self._consolidations = Consolidations()
 
     def add_service(self, name: str, adapter: ServiceAdapter, config: Any) -> None:
         """Run a service beside the collectors; before ``start``.
@@ -190,18 +181,7 @@ class CollectorManager:
                 fewer than two exchanges are given.
             UnknownTimeframe: one of *timeframes* is not among the eleven.
         """
-        for timeframe in timeframes:
-            width_ns(timeframe)
-        if len(set(exchanges)) < 2 or len(set(exchanges)) < len(exchanges):
-            raise UsageError(
-                f"expected two or more exchanges, each once, found {list(exchanges)!r}"
-            )
-        if wait_s < 0 or stale_after_s <= 0:
-            raise UsageError(
-                "expected a wait_s of 0 or more and a stale_after_s above 0, found "
-                f"{wait_s} and {stale_after_s}"
-            )
-        made = Consolidation(
+        return self._consolidations.add(
             ConsolidationSettings(
                 name,
                 symbol,
@@ -210,18 +190,13 @@ class CollectorManager:
                 tuple(sorted(set(timeframes), key=width_ns)),
                 wait_s,
                 stale_after_s,
-            )
+            ),
+            self._engine,
         )
-        for other in self._consolidations.values():
-            made.check_beside(other)
-        if self._engine is not None:
-            made.attach(self._engine)
-        self._consolidations[name] = made
-        return made
 
     def consolidations(self) -> list[Consolidation]:
         """What ``consolidate`` made, in that order."""
-        return list(self._consolidations.values())
+        return list(self._consolidations)
 
     # -- membership -------------------------------------------------------------
 
@@ -234,74 +209,22 @@ class CollectorManager:
             UsageError: *config* names another exchange or other symbols, or its
                 name is taken.
         """
-        if config is not None:
-            _check(collector, config)
-            if config.name in self._members:
-                raise UsageError(
-                    f"expected collector names to differ, found {config.name!r} twice"
-                )
-            name = config.name
-            collector.data_types = [_data_type(name) for name in config.data_types]
-            collector.auto_restart = config.auto_restart
-            collector.health_check_interval = health_check_interval_s(
-                config.health_check_interval, self._defaults
-            )
-            enabled = config.enabled
-        else:
-            name = self._unique(collector.component_name)
-            enabled = True
-            config = CollectorConfig(
-                name,
-                collector.exchange_name,
-                list(collector.symbols),
-                [str(data_type) for data_type in collector.data_types],
-                collector.auto_restart,
-                collector.health_check_interval,
-            )
-        if self._running and collector.has_sinks:
-            raise UsageError(
-                f"expected collector {name!r}, which has sinks of its own, to be "
-                "added before the manager starts, found the manager running; "
-                "stop it first, or give the sinks to the manager"
-            )
-        collector.component_name = name
-        collector.observe(self._notify)
-        self._members[name] = _Member(collector, config, enabled)
-        if self._running and enabled:
-            self._schedule(self._settle(name))
+        self._members.add(collector, config)
 
     def remove_collector(self, name: str) -> bool:
         """Stop *name* and forget it; False when there is none of that name."""
-        member = self._members.pop(name, None)
-        if member is None:
-            return False
-        self._notices.forget(f"collector {name}")
-        if self._running:
-            self._leaving.setdefault(name, []).append(member)
-            self._schedule(self._settle(name))
-        return True
+        removed = self._members.remove(name)
+        if removed:
+            self._notices.forget(f"collector {name}")
+        return removed
 
     def enable_collector(self, name: str) -> bool:
         """Let *name* run (again); False when there is none of that name."""
-        member = self._members.get(name)
-        if member is None:
-            return False
-        if not member.enabled:
-            member.enabled = True
-            if self._running:
-                self._schedule(self._settle(name))
-        return True
+        return self._members.enable(name, True)
 
     def disable_collector(self, name: str) -> bool:
         """Stop *name* and keep it; False when there is none of that name."""
-        member = self._members.get(name)
-        if member is None:
-            return False
-        if member.enabled:
-            member.enabled = False
-            if self._running:
-                self._schedule(self._settle(name))
-        return True
+        return self._members.enable(name, False)
 
     # -- life -------------------------------------------------------------------
 
@@ -312,9 +235,9 @@ class CollectorManager:
             True when all of them started; those that did not are in
             ``get_failed_collectors()``.
         """
-        if self._running:
+        if self._members.running:
             return True
-        self._loop = asyncio.get_running_loop()
+        self._jobs.use_running_loop()
         engine = self._engine = self._build_engine()
         try:
             await engine.start()
@@ -324,21 +247,15 @@ class CollectorManager:
                 # Bounded by the engine's own deadlines.
                 await engine.stop(force=True)
             raise
-        self._running = True
-        self._warn_of_missing_parts()
+        for sentence in self._consolidations.missing_venues(self._members.collectors()):
+            self._log.warning(sentence)
         self._started_ns = self._seams.clock.monotonic_ns()
-        started = [
-            await self._start_member(member)
-            for member in list(self._members.values())
-            if member.enabled
-        ]
+        started = await self._members.start(engine)
         self._log.info(
             f"{self.manager_name}: {sum(started)} of {len(started)} collectors started"
         )
         self._guard_loop()
-        self._watcher = asyncio.create_task(
-            self._watch(), name=f"tapeline-{self.manager_name}-watch"
-        )
+        self._overseer.start(lambda: self.global_health_check_interval)
         await self._services.start(self.control)
         return all(started)
 
@@ -347,33 +264,25 @@ class CollectorManager:
 
         Called from a callback of a collector it returns at once, and the end follows.
         """
-        if not self._running:
+        if not self._members.running:
             return
-        if any(member.collector.is_inside for member in self._members.values()):
-            self._schedule(self.stop())
+        if any(collector.is_inside for collector in self._members.collectors()):
+            self._jobs.begin(self.stop())
             return
-        self._running = False
+        self._members.running = False
         await self._services.stop()
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
-        if self._watcher is not None:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
-            self._watcher = None
-        jobs = [job for job in self._jobs if job is not asyncio.current_task()]
-        if jobs:
-            await asyncio.wait(jobs, timeout=10.0)
+        await self._overseer.stop()
+        await self._jobs.wait(_JOBS_TIMEOUT_S)
         # The engine first: streams that end with the process are a downtime, those
         # of a collector that is removed are not wanted any more.
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.stop()
-        for consolidation in self._consolidations.values():
-            consolidation.detach()
-        await asyncio.gather(
-            *(self._stop_member(member) for member in self._members.values())
-        )
+        self._consolidations.detach()
+        await self._members.stop()
         self._log.info(f"{self.manager_name}: stopped")
 
     async def restart_collector(self, name: str) -> bool:
@@ -392,7 +301,7 @@ class CollectorManager:
         """Restart every enabled collector, one after the other."""
         return {
             name: await self.restart_collector(name)
-            for name, member in list(self._members.items())
+            for name, member in self._members
             if member.enabled
         }
 
@@ -405,54 +314,14 @@ class CollectorManager:
 
     def health(self) -> Health:
         """Whether what all enabled collectors want is being delivered, as of now."""
-        engine = self._engine
-        if engine is None:
-            return Health(HealthLevel.FAILING, False, False, ("nothing is running",))
-        issues: list[str] = []
-        for name, member in self._members.items():
-            collector = member.collector
-            if not member.enabled:
-                continue
-            if not isinstance(collector, ExchangeCollector):
-                told = collector.get_health_status()["issues"]
-                issues += [f"collector {name}: {issue}" for issue in told]
-            elif name not in engine.feeds:
-                why = collector.get_status()["statistics"]["last_error"]
-                reason = f": {why}" if why else ""
-                issues.append(f"collector {name} is {collector.status}{reason}")
-        health = engine.health()
-        if not issues:
-            return health
-        level = HealthLevel.FAILING
-        return attrs.evolve(
-            health, level=level, ready=False, issues=(*health.issues, *issues)
-        )
+        return judge(self._members, self._engine)
 
     def get_status(self) -> dict[str, Any]:
         """The manager, every collector, totals and resources; JSON-ready."""
-        collectors = {
-            name: member.collector.get_status()
-            for name, member in self._members.items()
-        }
-        statistics = [status["statistics"] for status in collectors.values()]
-        uptime = self._uptime_s()
-        received = sum(s["messages_received"] for s in statistics)
         return {
             "manager_name": self.manager_name,
-            "status": "running" if self._running else "stopped",
-            "collectors": collectors,
-            "statistics": {
-                "total_collectors": len(self._members),
-                "enabled_collectors": sum(m.enabled for m in self._members.values()),
-                "running_collectors": len(self.get_running_collectors()),
-                "failed_collectors": len(self.get_failed_collectors()),
-                "messages_received": received,
-                "messages_processed": sum(s["messages_processed"] for s in statistics),
-                "errors": sum(s["errors"] for s in statistics),
-                "restarts": sum(s["restarts"] for s in statistics),
-                "messages_per_second": received / uptime if uptime else 0.0,
-                "uptime_seconds": uptime,
-            },
+            "status": "running" if self._members.running else "stopped",
+            **status_of(self._members, self._uptime_s()),
             "loop": self._loop_status(),
             "services": {
                 name: {"state": part.state, "last_error": part.last_error}
@@ -474,31 +343,22 @@ class CollectorManager:
 
     def list_collectors(self) -> list[str]:
         """Names of all collectors, in the order of adding."""
-        return list(self._members)
+        return [name for name, _ in self._members]
 
     def get_running_collectors(self) -> list[str]:
         """Names of those that run."""
-        return [
-            name
-            for name, member in self._members.items()
-            if member.collector.status is CollectorStatus.RUNNING
-        ]
+        return self._members.names(CollectorStatus.RUNNING)
 
     def get_failed_collectors(self) -> list[str]:
         """Names of those that should run and are in error or unhealthy."""
-        failed = (CollectorStatus.ERROR, CollectorStatus.UNHEALTHY)
-        return [
-            name
-            for name, member in self._members.items()
-            if member.collector.status in failed
-        ]
+        return self._members.names(*FAILED)
 
     # -- inside -----------------------------------------------------------------
 
     def _build_engine(self) -> Engine:
         sinks = list(self._sinks)
-        for member in self._members.values():
-            sinks += member.collector.own_sinks(embedded=self._embedded and not sinks)
+        for collector in self._members.collectors():
+            sinks += collector.own_sinks(embedded=self._embedded and not sinks)
         engine = Engine(
             self._seams,
             self._settings,
@@ -507,27 +367,8 @@ class CollectorManager:
         )
         for sink in sinks:
             engine.add_sink(sink)
-        for consolidation in self._consolidations.values():
-            consolidation.attach(engine)
+        self._consolidations.attach(engine)
         return engine
-
-    def _warn_of_missing_parts(self) -> None:
-        """Say which venues of a consolidation nobody collects, as of now."""
-        for consolidation in self._consolidations.values():
-            settings = consolidation.settings
-            for exchange in settings.exchanges:
-                if not any(
-                    isinstance(member.collector, ExchangeCollector)
-                    and member.collector.collects_trades_of(
-                        exchange, settings.market, settings.symbol
-                    )
-                    for member in self._members.values()
-                ):
-                    self._log.warning(
-                        f"consolidation {settings.name}: no collector collects trades "
-                        f"of {settings.symbol} ({settings.market}) from {exchange}; "
-                        "its bars are partial without it"
-                    )
 
     def _guard_loop(self) -> None:
         # Simulated time stands still while a thread looks at it.
@@ -543,40 +384,6 @@ class CollectorManager:
             "blocker": None if dog is None or dog.blocker is None else str(dog.blocker),
         }
 
-    async def _watch(self) -> None:
-        """Look after health and collectors; nothing that fails there ends it."""
-        clock = self._seams.clock
-        looked_ns = clock.monotonic_ns()
-        while True:
-            interval_s = self.global_health_check_interval
-            try:
-                await clock.sleep(min(_LOOK_S, interval_s))
-                self._tell_of_health()
-                self._notices.due()
-                if clock.monotonic_ns() - looked_ns >= interval_s * 1e9:
-                    looked_ns = clock.monotonic_ns()
-                    await self._start_missing()
-            except Exception as error:  # a supervisor: the next look may do
-                self._log.error(f"{self.manager_name}: a look failed: {error!r}")
-
-    async def _start_missing(self) -> None:
-        """Start what should run and does not."""
-        for name, member in list(self._members.items()):
-            if member.enabled and member.collector.needs_start:
-                self._log.warning(
-                    f"{self.manager_name}: {name} does not run; starting it again"
-                )
-                await self.restart_collector(name)
-
-    def _tell_of_health(self) -> None:
-        health = self.health()
-        before, self._level = self._level, health.level
-        if before is not health.level:
-            reason = "; ".join([*health.issues, *health.warnings][:3])
-            now_ns = self._seams.clock.wall_ns()
-            level = health.level.value
-            self._notify(StatusChange(COLLECTION, before.value, level, reason, now_ns))
-
     def _notify(self, change: StatusChange) -> None:
         self._notices.change(change)
 
@@ -589,36 +396,6 @@ class CollectorManager:
             except Exception as error:
                 self._log.error(f"an observer of status changes raised {error!r}")
 
-    async def _start_member(self, member: _Member) -> bool:
-        collector = member.collector
-        engine = self._engine
-        if engine is not None and isinstance(collector, ExchangeCollector):
-            collector.attach(engine)
-        elif engine is not None and engine.has_sinks:
-            collector.publish_into(engine)
-        return await collector.start()
-
-    async def _stop_member(self, member: _Member) -> None:
-        collector = member.collector
-        await collector.stop()
-        collector.publish_to(None)
-        if isinstance(collector, ExchangeCollector):
-            collector.detach()
-
-    async def _settle(self, name: str) -> None:
-        """Bring *name* to what is wanted of it by now; one at a time for a name."""
-        async with self._settling.setdefault(name, asyncio.Lock()):
-            for old in self._leaving.pop(name, ()):
-                await self._stop_member(old)
-            member = self._members.get(name)
-            if member is None or not self._running:
-                return
-            running = member.collector.status is not CollectorStatus.STOPPED
-            if member.enabled and not running:
-                await self._start_member(member)
-            elif running and not member.enabled:
-                await self._stop_member(member)
-
     async def _pause(self) -> None:
         now = self._seams.clock.monotonic_ns()
         if self._last_restart_ns is not None:
@@ -626,47 +403,7 @@ class CollectorManager:
             await self._seams.clock.sleep(self.restart_delay - passed_s)
         self._last_restart_ns = self._seams.clock.monotonic_ns()
 
-    def _schedule(self, job: Any) -> None:
-        loop = self._loop
-        assert loop is not None
-
-        def begin() -> None:
-            task = loop.create_task(job)
-            # Kept so that it is not collected while it runs; stop() awaits it.
-            self._jobs.add(task)
-            task.add_done_callback(self._jobs.discard)
-
-        loop.call_soon_threadsafe(begin, context=outside())
-
-    def _unique(self, name: str) -> str:
-        if name not in self._members:
-            return name
-        number = 2
-        while f"{name}_{number}" in self._members:
-            number += 1
-        return f"{name}_{number}"
-
     def _uptime_s(self) -> float | None:
-        if not self._running or self._started_ns is None:
+        if not self._members.running or self._started_ns is None:
             return None
         return (self._seams.clock.monotonic_ns() - self._started_ns) / 1e9
-
-
-def _data_type(name: str) -> DataType | str:
-    try:
-        return DataType(name)
-    except ValueError:
-        return name
-
-
-def _check(collector: BaseDataCollector, config: CollectorConfig) -> None:
-    wanted: Mapping[str, tuple[object, object]] = {
-        "exchange": (collector.exchange_name, config.exchange),
-        "symbols": (sorted(collector.symbols), sorted(config.symbols)),
-    }
-    for key, (own, given) in wanted.items():
-        if own != given:
-            raise UsageError(
-                f"expected {key} of configuration {config.name!r} to be the "
-                f"collector's, {own!r}; found {given!r}"
-            )

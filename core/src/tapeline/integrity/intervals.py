@@ -55,6 +55,19 @@ class IntervalSet:
         self._firsts[low:high] = firsts
         self._lasts[low:high] = lasts
 
+    def keep_highest(self, most: int) -> int | None:
+        """Take the lowest intervals out until *most* are left.
+
+        Returns:
+            the highest number taken out; None when there was nothing to take.
+        """
+        excess = len(self._firsts) - most
+        if excess <= 0:
+            return None
+        highest = self._lasts[excess - 1]
+        del self._firsts[:excess], self._lasts[:excess]
+        return highest
+
     def clear(self) -> None:
         """Take everything out."""
         self._firsts.clear()

@@ -348,6 +348,7 @@ class StreamLedger:
         by_time = TimeContinuity(
             subscription,
             self._gap_ids,
+            self._settings,
             rising_ids=continuity is Continuity.MONOTONIC,
         )
         return _Stream(continuity, by_time, by_time.take)

@@ -31,6 +31,11 @@ class ResetWatch:
         self._high = trade.last_id
         return self._run == self._needed
 
+    @property
+    def proven(self) -> bool:
+        """Whether a run is long enough, and ids are not in order again."""
+        return self._run >= self._needed
+
     def forget(self) -> None:
         """Ids are in order again."""
         self._run = 0

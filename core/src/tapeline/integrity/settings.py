@@ -19,6 +19,8 @@ class IntegritySettings:
             that prove that the venue began to number afresh.
         accept_resets: follow such a new numbering; else its trades are dropped,
             and a gap without an end says so.
+        recent_runs: runs of ids that are remembered of a stream whose ids only rise.
+            What is older than all of them counts as a repeat.
     """
 
     reorder_grace_s: float = 2.0
@@ -26,6 +28,7 @@ class IntegritySettings:
     max_open_gaps: int = 4096
     reset_after: int = 3
     accept_resets: bool = False
+    recent_runs: int = 2048
 
     @property
     def reorder_grace_ns(self) -> int:

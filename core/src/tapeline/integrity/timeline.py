@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from tapeline.integrity.continuity import QUARANTINE
+from tapeline.integrity.continuity import ID_RESET, QUARANTINE
 from tapeline.integrity.counters import ContinuityCounters
 from tapeline.integrity.gap_ids import GapIds
+from tapeline.integrity.recent import RecentIds
+from tapeline.integrity.resets import ResetWatch
+from tapeline.integrity.settings import IntegritySettings
 from tapeline.integrity.states import ContinuityState
 from tapeline.model import (
     UNRECOVERABLE,
@@ -16,23 +19,27 @@ from tapeline.model import (
     ns_from_datetime,
 )
 
+OVERLAP = "overlap"
+"""Cause of a gap: a trade of several ids, some of which are stored in others."""
+
 
 class TimeContinuity:
     """Tells by time where data may be missing: after each known loss.
 
     Args:
         stream: tickers, books, candles, balances, or trades with irregular ids.
-        rising_ids: drop trades whose ids do not rise.
+        rising_ids: ids tell what is a repeat, and what only came late.
     """
 
     __slots__ = (
         "_cause",
         "_fresh",
         "_gap_ids",
-        "_high",
         "_last",
         "_last_ns",
-        "_rising_ids",
+        "_recent",
+        "_resets",
+        "_settings",
         "counters",
         "epoch",
         "seen_ns",
@@ -40,18 +47,24 @@ class TimeContinuity:
     )
 
     def __init__(
-        self, stream: Subscription, gap_ids: GapIds, *, rising_ids: bool = False
+        self,
+        stream: Subscription,
+        gap_ids: GapIds,
+        settings: IntegritySettings | None = None,
+        *,
+        rising_ids: bool = False,
     ) -> None:
         self.stream = stream
         self.counters = ContinuityCounters()
         self.epoch = 0
         self.seen_ns: int | None = None
         self._gap_ids = gap_ids
-        self._rising_ids = rising_ids
+        self._settings = settings = settings or IntegritySettings()
+        self._recent = RecentIds(settings.recent_runs) if rising_ids else None
+        self._resets = ResetWatch(settings)
         # Why the next event has to be looked at; None while all is well.
         self._cause: str | None = None
         self._fresh = False
-        self._high: int | None = None
         # The last event instead of its time, which most streams never need.
         self._last: MarketDataPoint | None = None
         self._last_ns: int | None = None
@@ -59,8 +72,8 @@ class TimeContinuity:
     # hot path
     def take(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> bool:
         """True when *event* is to be kept; *out* gets what must stand before it."""
-        if self._rising_ids and not self._rises(event):
-            return False
+        if self._recent is not None and not self._is_next(event):
+            return self._is_late(event, now_ns, out)
         if self._cause is not None or self._fresh:
             self._resume(event, now_ns, out)
         self._last = event
@@ -103,7 +116,7 @@ class TimeContinuity:
     @property
     def high_water(self) -> int | None:
         """Highest trade id, where ids rise."""
-        return self._high
+        return None if self._recent is None else self._recent.high
 
     @property
     def is_lost(self) -> bool:
@@ -136,7 +149,7 @@ class TimeContinuity:
         """All that is needed to go on, for a checkpoint."""
         return ContinuityState(
             self.seen_ns,
-            self._high,
+            self.high_water,
             None,
             self._seen_exchange_ns(),
             self._cause,
@@ -146,7 +159,8 @@ class TimeContinuity:
     def restore(self, state: ContinuityState) -> None:
         """Go on from *state*; what this object knew is forgotten."""
         self.seen_ns = state.seen_ns
-        self._high = state.high
+        if self._recent is not None:
+            self._recent.begin_at(state.high)
         self._last = None
         self._last_ns = state.last_ns
         self._cause, self._fresh = state.lost, state.fresh
@@ -154,32 +168,93 @@ class TimeContinuity:
     def fold(self, record: Record) -> None:
         """Learn from *record* of the journal, which was written after the state."""
         if isinstance(record, Gap):
-            self._cause = None if not record.for_sink else self._cause
+            self._fold_gap(record)
         elif isinstance(record, MarketDataPoint):
-            if isinstance(record, Trade) and self._rising_ids:
-                self._high = max(record.last_id, self._high or record.last_id)
+            self.seen_ns = getattr(record, "received_ns", None) or exchange_ns(record)
+            if isinstance(record, Trade) and self._recent is not None:
+                high = self._recent.high
+                self._recent.add(record.first_id, record.last_id)
+                if high is not None and record.first_id <= high:
+                    return
             self._last = record
             self._fresh = False
-            self.seen_ns = getattr(record, "received_ns", None) or exchange_ns(record)
 
-    def _rises(self, event: MarketDataPoint) -> bool:
-        if not isinstance(event, Trade):
+    def _fold_gap(self, gap: Gap) -> None:
+        if gap.for_sink or gap.cause == OVERLAP:
+            return
+        self._cause = None
+        if gap.cause == ID_RESET and self._settings.accept_resets:
+            self.restore(ContinuityState())
+
+    # hot path
+    def _is_next(self, event: MarketDataPoint) -> bool:
+        """Whether *event* follows what was taken; then its ids are taken, too."""
+        recent = self._recent
+        if recent is None or not isinstance(event, Trade):
             return True
-        if self._high is not None and event.first_id <= self._high:
-            if event.last_id > self._high:
-                self.counters.overlaps += 1
-            else:
-                self.counters.duplicates += 1
+        high, first, last = recent.high, event.first_id, event.last_id
+        if last < first or (high is not None and first <= high):
             return False
-        self._high = event.last_id
+        self._resets.forget()
+        recent.add(first, last)
         return True
 
-    def _resume(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> None:
-        """Come back from a loss, with a row, or from an end, without one."""
-        cause, self._cause = self._cause, None
-        self._fresh = False
-        if cause is None:
-            return
+    def _is_late(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> bool:
+        """Whether *event*, which does not follow, is new all the same.
+
+        It tells nothing of a loss: that ends with what comes after it.
+        """
+        recent = self._recent
+        if recent is None or not isinstance(event, Trade):
+            return False
+        first, last = event.first_id, event.last_id
+        if last < first:
+            self.counters.invalid += 1
+            return False
+        if self._resets.is_new(event, self._seen_exchange_ns()):
+            if self._resets.proves_reset(event) and self._renumber(event, now_ns, out):
+                return True
+            if self._resets.proven:
+                self.counters.out_of_order += 1
+                return False
+        known = recent.count(first, last)
+        if not known:
+            recent.add(first, last)
+            self.seen_ns = now_ns
+            return True
+        if known == last - first + 1:
+            self.counters.duplicates += 1
+            return False
+        # Part of it is stored: keeping it would store that part twice.
+        self.counters.overlaps += 1
+        self._write_off(event.exchange_ns, event.exchange_ns, OVERLAP, now_ns, out)
+        return False
+
+    def _renumber(self, trade: Trade, now_ns: int, out: list[Record]) -> bool:
+        """The venue began to count anew; whether that is followed from *trade* on."""
+        accept = self._settings.accept_resets
+        to_ns = trade.exchange_ns if accept else None
+        self._write_off(self._seen_exchange_ns(), to_ns, ID_RESET, now_ns, out)
+        if not accept or self._recent is None:
+            return False
+        self.epoch += 1
+        self._cause, self._fresh = None, False
+        self._recent.begin_at(None)
+        self._recent.add(trade.first_id, trade.last_id)
+        self._resets.forget()
+        self._last = trade
+        self.seen_ns = now_ns
+        return True
+
+    def _write_off(
+        self,
+        from_ns: int | None,
+        to_ns: int | None,
+        cause: str,
+        now_ns: int,
+        out: list[Record],
+    ) -> None:
+        """Write a gap by time, which nothing can fill."""
         self.counters.gaps_opened += 1
         self.counters.gaps_unrecoverable += 1
         out.append(
@@ -189,12 +264,22 @@ class TimeContinuity:
                 0,
                 None,
                 None,
-                self._seen_exchange_ns(),
-                exchange_ns(event),
+                from_ns,
+                to_ns,
                 cause,
                 now_ns,
                 UNRECOVERABLE,
             )
+        )
+
+    def _resume(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> None:
+        """Come back from a loss, with a row, or from an end, without one."""
+        cause, self._cause = self._cause, None
+        self._fresh = False
+        if cause is None:
+            return
+        self._write_off(
+            self._seen_exchange_ns(), exchange_ns(event), cause, now_ns, out
         )
 
     def _seen_exchange_ns(self) -> int | None:

@@ -31,6 +31,8 @@ class Dial:
     """Where and how to open a socket.
 
     Args:
+        keepalive: how the socket is kept open, and its death noticed.
+        open_timeout_s: how long the handshake may take.
         url: ``ws://`` or ``wss://``.
         headers: of the handshake; never logged.
         max_bytes: largest frame accepted.
@@ -112,7 +114,11 @@ Action = Send | Fetch | Rotate
 
 @attrs.frozen
 class Acked:
-    """The venue confirmed a subscribe, or an unsubscribe (``active=False``)."""
+    """The venue confirmed a subscribe, or an unsubscribe (``active=False``).
+
+    Args:
+        active: False when it is the end of the stream that is confirmed.
+    """
 
     subscription: Subscription
     active: bool = True
@@ -141,7 +147,11 @@ class LoggedIn:
 
 @attrs.frozen
 class Closing:
-    """The venue will close this socket in *deadline_s* seconds."""
+    """The venue will close this socket in *deadline_s* seconds.
+
+    Args:
+        deadline_s: None when the venue does not say.
+    """
 
     deadline_s: float | None
     reason: str = ""
@@ -187,9 +197,13 @@ class Recovery(enum.Enum):
     """What a session says about the end of its socket."""
 
     RETRY = "retry"
+    """Nothing is wrong with us: dial again, with growing pauses."""
     BACK_OFF = "back off"
+    """The venue is overloaded or wants less: dial again after a longer pause."""
     BLOCKED = "blocked"
+    """This address is shut out for now: wait at least a minute before the next dial."""
     FATAL = "fatal"
+    """Dialing again cannot help (key, region): the stream's collector has failed."""
 
 
 @attrs.frozen
@@ -209,11 +223,17 @@ class OutcomeKind(enum.Enum):
     """Classes of REST answers."""
 
     OK = "ok"
+    """The answer can be read."""
     RETRY = "retry"
+    """A passing fault of the venue: ask again."""
     LIMITED = "limited"
+    """Too many requests: ask again after *wait_s*."""
     BANNED = "banned"
+    """The address is shut out: nothing is sent to the venue for *wait_s*."""
     AUTH = "auth"
+    """The key is refused: asking again cannot help."""
     FATAL = "fatal"
+    """The request is refused for good: asking again cannot help."""
 
 
 @attrs.frozen
@@ -221,6 +241,7 @@ class Outcome:
     """What a REST answer means.
 
     Args:
+        kind: what core does about it.
         wait_s: for ``limited`` and ``banned``: how long to stay away.
         used: budget name → units that the venue says are used by now.
         reason: the venue's code or words.

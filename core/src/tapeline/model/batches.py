@@ -28,7 +28,12 @@ Record = StoredEvent | Fact
 
 @attrs.frozen
 class Part:
-    """The records of one journal position; ordinals count from 0."""
+    """The records of one journal position; ordinals count from 0.
+
+    Args:
+        position: in the journal; only rises.
+        records: events and facts in the order in which they became known.
+    """
 
     position: int
     records: Sequence[Record]
@@ -40,6 +45,10 @@ class Batch:
 
     ``write`` of a sink returning means that all of it is stored, and that the
     sink's cursor is ``last_position``.
+
+    Args:
+        journal_id: name of the journal; a cursor is valid in it alone.
+        parts: at least one, by rising position.
     """
 
     journal_id: str

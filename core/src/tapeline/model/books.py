@@ -84,6 +84,7 @@ class BookDelta(MarketDataPoint):
     nothing until the next snapshot.
 
     Args:
+        checksum: the venue's, None when absent or retired.
         link_id: the sequence this change follows: a venue's "previous sequence", or
             the first id of the change minus 1.
         last_id: the sequence after it.

@@ -12,10 +12,15 @@ class Continuity(enum.Enum):
     """What the ids of a stream let us check; no stream promises more."""
 
     CONTIGUOUS = "contiguous"
+    """Ids step by one: every missing one is noticed."""
     MONOTONIC = "monotonic"
+    """Ids only rise: a repeat is noticed, a hole is not."""
     SEQUENCED = "sequenced"
+    """Each change names the one it follows: a broken chain is noticed."""
     SNAPSHOT = "snapshot"
+    """Each message replaces the one before."""
     NONE = "none"
+    """Nothing can be checked."""
 
 
 @attrs.frozen

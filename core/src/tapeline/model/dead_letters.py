@@ -15,6 +15,9 @@ class KeptLetter:
     """One refused record.
 
     Args:
+        sink: that refused it.
+        position, ordinal: where it stands in the journal.
+        record: as the sink was given it.
         gap_id: of the gap that stands in its place.
         failed_ns: when it was refused, nanoseconds UTC.
         retry_position: where in the journal it comes again; None while it does not.

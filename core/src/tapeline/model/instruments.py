@@ -12,9 +12,13 @@ class Market(str, enum.Enum):
     """The kind of market; with the symbol it names an instrument."""
 
     SPOT = "spot"
+    """Currency against currency."""
     SWAP = "swap"
+    """Perpetual contracts."""
     FUTURE = "future"
+    """Dated contracts."""
     OPTION = "option"
+    """Options."""
 
     def __str__(self) -> str:
         return self.value
@@ -25,6 +29,7 @@ class Instrument:
     """One instrument of one venue.
 
     Args:
+        settle: currency that a derivative is settled in; empty for spot.
         symbol: canonical, e.g. ``BTC-USDT``, ``BTC-USD-260327``.
         venue_symbol: as the venue spells it; never leaves the adapter otherwise.
         tick_size, lot_size, min_size: steps in price and size; None if unknown.

@@ -17,10 +17,15 @@ class DataType(str, enum.Enum):
     """
 
     TICKER = "ticker"
+    """Best prices and figures of 24 hours."""
     TRADE = "trade"
+    """What was bought and sold."""
     ORDERBOOK = "orderbook"
+    """Levels: snapshots and changes."""
     CANDLE = "candle"
+    """Bars of a timeframe."""
     BALANCE = "balance"
+    """What an account holds."""
 
     def __str__(self) -> str:
         return self.value

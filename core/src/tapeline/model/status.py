@@ -12,12 +12,19 @@ class CollectorStatus(str, enum.Enum):
     """What a collector is doing."""
 
     STOPPED = "stopped"
+    """Not started, or stopped on purpose."""
     STARTING = "starting"
+    """On its way to the first connection."""
     RUNNING = "running"
+    """It collects."""
     STOPPING = "stopping"
+    """On its way to the end; what was received is flushed."""
     RESTARTING = "restarting"
+    """Stopped by a failure or a wish, and about to start."""
     ERROR = "error"
+    """It cannot collect now; the reason is in the status, and it goes on trying."""
     UNHEALTHY = "unhealthy"
+    """It runs, and what is wanted of it does not flow."""
 
     def __str__(self) -> str:
         return self.value
@@ -27,15 +34,25 @@ class SubscriptionState(str, enum.Enum):
     """What is known of one stream; only ``live`` and ``quiet`` are good."""
 
     REQUESTED = "requested"
+    """Asked for; not confirmed."""
     ACKED = "acked"
+    """Confirmed; no data so far."""
     SYNCING = "syncing"
+    """A book that waits for its first snapshot."""
     LIVE = "live"
+    """Data comes."""
     SUSPECT = "suspect"
+    """Silent for longer than is usual; not asked about yet, or without an answer."""
     QUIET = "quiet"
+    """Silent, and the venue has nothing newer."""
     STALLED = "stalled"
+    """Silent, and the venue has newer data."""
     HALTED = "halted"
+    """The venue does not trade the instrument any more."""
     REJECTED = "rejected"
+    """The venue refuses it."""
     DISCONNECTED = "disconnected"
+    """There is no socket for it now."""
 
     def __str__(self) -> str:
         return self.value
@@ -81,9 +98,13 @@ class HealthLevel(str, enum.Enum):
     """How the whole collection is, best first."""
 
     HEALTHY = "healthy"
+    """All that is wanted flows."""
     DEGRADED = "degraded"
+    """All required data flows; something else is wrong."""
     STARTING = "starting"
+    """Nothing has come yet, and it is early."""
     FAILING = "failing"
+    """Required data does not flow."""
 
     def __str__(self) -> str:
         return self.value

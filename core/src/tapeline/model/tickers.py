@@ -18,6 +18,13 @@ class Ticker(MarketDataPoint):
 
     Sizes and volumes are in venue units; ``quote_volume_24h`` is what the venue
     gives as the other volume (quote for spot, base for derivatives).
+
+    Args:
+        last, last_size: price and size of the newest trade.
+        bid, bid_size: best price to sell at, and the size there.
+        ask, ask_size: best price to buy at, and the size there.
+        open_24h, high_24h, low_24h: prices of the last 24 hours.
+        volume_24h, quote_volume_24h: traded in the last 24 hours.
     """
 
     stream: Subscription

@@ -16,6 +16,7 @@ from tapeline.errors import START_EXTRA
 from tapeline.hookspecs import PROJECT
 from tapeline.plugins.records import PluginRecord
 
+
 def extra_for(scheme: str) -> str | None:
     """The extra whose plugin is for addresses ``scheme://``; None when unknown."""
     kind = scheme.partition("+")[0]

@@ -10,10 +10,11 @@ import attrs
 from tapeline.backoff import Backoff
 from tapeline.errors import RequestFailed
 from tapeline.model import StatusChange, Subscription, SubscriptionState
-from tapeline.runtime.audits import CandleFetcher
+from tapeline.runtime.audits import Audits, CandleFetcher
 from tapeline.runtime.backfiller import Backfiller
 from tapeline.runtime.feed import Feed
 from tapeline.runtime.healing import Healer
+from tapeline.runtime.pipeline import Pipeline
 from tapeline.runtime.supervision import Supervised, Supervisor
 from tapeline.runtime.watch_settings import Known, WatchSettings
 from tapeline.runtime.watcher import Watcher
@@ -33,21 +34,21 @@ class Caretaker:
     are closed.
 
     Args:
-        known: what the pipeline has of a stream.
+        pipeline: which knows what came of a stream.
+        audits: which know what the venue's candles did not bring.
         on_change: told when a part fails or comes back.
         max_silence_s: longest silence of a stream that is never asked about.
-        quiet: told of the newest trade of a silent stream; see ``Watcher``.
     """
 
     def __init__(
         self,
         feed: Feed,
         healer: Healer,
+        pipeline: Pipeline,
+        audits: Audits,
         seams: Seams,
-        known: Callable[[Subscription], Known],
         on_change: Callable[[StatusChange], None],
         max_silence_s: float,
-        quiet: Callable[[Subscription, int, int], None] | None = None,
     ) -> None:
         name = feed.settings.name
         self.name = name
@@ -65,24 +66,25 @@ class Caretaker:
             feed.settings.adapter,
             feed.settings.config,
             feed.link,
-            known=known,
+            known=self._known,
             instrument=feed.instrument,
             refresh=self._refresh_soon,
-            quiet=quiet,
+            quiet=pipeline.quiet,
             settings=WatchSettings(ceiling_s=max_silence_s),
             logger=feed.settings.logger("watch"),
         )
+        self._fetcher = CandleFetcher(feed, audits, emit=healer.give, clock=seams.clock)
         self.parts = {
             part: Supervised(f"{part} of {name}")
-            for part in ("care", "backfill", "watch", "instruments")
+            for part in ("care", "backfill", "watch", "instruments", "audit")
         }
         self._feed = feed
+        self._pipeline = pipeline
         self._refresh = anyio.Event()
         self._seams = seams
         self._on_change = on_change
         self._logger = feed.settings.logger("care")
         self._scope = anyio.CancelScope()
-        self._fetcher: CandleFetcher | None = None
 
     async def run(self) -> None:
         """Care until ``stop``; a part that fails is started again."""
@@ -94,13 +96,7 @@ class Caretaker:
             tasks.start_soon(self._supervise, "backfill", self.backfiller.run)
             tasks.start_soon(self._supervise, "watch", self.watcher.run)
             tasks.start_soon(self._supervise, "instruments", self._keep_fresh)
-            if self._fetcher is not None:
-                tasks.start_soon(self._supervise, "audit", self._fetcher.run)
-
-    def fetch_candles(self, fetcher: CandleFetcher) -> None:
-        """Ask for the venue's candles that did not come; before ``run``."""
-        self._fetcher = fetcher
-        self.parts["audit"] = Supervised(f"audit of {self.name}")
+            tasks.start_soon(self._supervise, "audit", self._fetcher.run)
 
     def stop(self) -> None:
         """Let ``run`` return, also one that has not begun."""
@@ -137,11 +133,18 @@ class Caretaker:
         return {
             "backfill": attrs.asdict(self.backfiller.statistics),
             "watch": attrs.asdict(self.watcher.statistics),
-            "audit": {}
-            if self._fetcher is None
-            else attrs.asdict(self._fetcher.statistics),
+            "audit": attrs.asdict(self._fetcher.statistics),
             "parts": {name: part.state for name, part in self.parts.items()},
         }
+
+    def _known(self, subscription: Subscription) -> Known:
+        """What the pipeline has of a stream, for those who watch it."""
+        state = self._pipeline.streams.get(subscription)
+        last = None if state is None else state.last
+        return Known(
+            self._pipeline.ledger.high_water(subscription),
+            getattr(last, "exchange_ns", None),
+        )
 
     def _refresh_soon(self) -> None:
         self._refresh.set()

@@ -35,6 +35,11 @@ class Healer:
         self._clock = clock
         self._emit = emit
 
+    def give(self, out: Output) -> None:
+        """Hand *out* on, unless nothing can be stored."""
+        if not self.refuses():
+            self._emit(out)
+
     def open_gaps(self, streams: Iterable[Subscription]) -> list[Gap]:
         """The open gaps of *streams* whose missing ids are known."""
         return [

@@ -62,6 +62,10 @@ class SinkSettings:
     """One sink: its adapter, its options and what it takes (None for all).
 
     Args:
+        name: of the sink, unique in an engine; its cursor is kept under it.
+        adapter: the kind of sink.
+        config: the adapter's own options.
+        data_types: what it gets; None for all that it takes.
         only: says which records it gets; None for all.
     """
 
@@ -77,6 +81,7 @@ class EngineSettings:
     """Everything about one engine that is not a feed or a sink.
 
     Args:
+        reconnect_delay_s: first pause before a lost connection is tried again.
         data_dir: where the journal lives; ``data`` when None. It is only used with
             a durable sink; without one the journal is in memory.
         commit_ms: least time between two group commits.

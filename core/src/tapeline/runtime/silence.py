@@ -10,9 +10,11 @@ FLOOR_S = 2.0
 CEILING_S = 300.0
 MEMORY_S = 60.0
 LONGEST_MEMORY_S = 600.0
-_GAPS = 8.0
+_GAPS = 7.0
 """Mean distances between events that pass by chance less than once in a thousand."""
 _MARGIN = 1.5
+_ENOUGH = 8
+"""Events that tell a rate; the first two may stand together by chance."""
 
 
 @attrs.define(eq=False)
@@ -29,6 +31,8 @@ class Silence:
     _events: float = 0.0
     _seconds: float = 0.0
     _longest_s: float = 0.0
+    _silent_s: float = 0.0
+    _seen: int = 0
 
     @property
     def rate_hz(self) -> float:
@@ -45,9 +49,17 @@ class Silence:
         return min(self.ceiling_s, max(self.floor_s, usual_s))
 
     def note(self, events: int, seconds: float) -> None:
-        """*events* came in the last *seconds* of a working stream."""
-        if seconds <= 0:
+        """*events* came in the last *seconds* of a working stream.
+
+        The present silence counts when it has ended: until then it may be a stall, and
+        a stream that stalls must not teach us to wait for it longer. Only of a stream
+        that is hardly known it counts at once.
+        """
+        self._silent_s += max(0.0, seconds)
+        if not self._silent_s or (not events and self._seen >= _ENOUGH):
             return
+        seconds, self._silent_s = self._silent_s, 0.0
+        self._seen += events
         kept = math.exp(-seconds / MEMORY_S)
         self._events = self._events * kept + events
         self._seconds = self._seconds * kept + seconds

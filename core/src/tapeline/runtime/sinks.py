@@ -194,10 +194,6 @@ class Sinks:
         self.runners.clear()
         self._tasks = self._journal = None
 
-    def status(self) -> dict[str, object]:
-        """State, lag and counts of every durable sink, JSON-ready."""
-        return {name: runner.status() for name, runner in self.runners.items()}
-
     def _changed(self, change: StatusChange) -> None:
         self._moved.set()
         self._on_change(change)

@@ -12,6 +12,9 @@ class SimInstrument:
     """One instrument of a simulated market, spelled without any venue's habits.
 
     Args:
+        tick_size, lot_size, min_size: steps in price and size.
+        settle: currency that a derivative is settled in; empty for spot.
+        contract_unit: currency that *contract_size* counts.
         symbol: canonical, e.g. ``BTC-USDT``; with *market* it names the instrument.
         contract_size: amount of *contract_unit* in one contract; None when sizes
             are in the base currency already.

@@ -34,7 +34,11 @@ _fill_ns = attrgetter("exchange_ns")
 
 @attrs.frozen
 class Fill:
-    """One fill: a taker meets one maker; price and size are exact texts."""
+    """One fill: a taker meets one maker; price and size are exact texts.
+
+    Args:
+        id: counts fills of the instrument from 1, without holes.
+    """
 
     id: int
     price: str
@@ -48,6 +52,7 @@ class Execution:
     """All fills of one taker order at one price; their ids have no holes.
 
     Args:
+        fills: at least one, oldest first.
         feed: the instrument it happened on.
         aggregate_id: counts executions of the instrument from 1, without holes.
         order: counts taker orders of the instrument from 1.

@@ -34,6 +34,7 @@ CAUSES = frozenset(
         NEVER_ISSUED,
         "beyond-reach",
         "sequence",
+        "overlap",
     }
 )
 """Every cause that a gap may have."""
@@ -50,6 +51,7 @@ class Verdict:
     """What was found.
 
     Args:
+        gaps: rows of table ``gaps``.
         problems: sentences; empty when the promise is kept.
         emitted: ids that the venue gave out inside coverage.
         stored, in_gaps: of those.

@@ -10,7 +10,13 @@ import attrs
 
 @attrs.frozen
 class Limit:
-    """At most *count* units in any rolling window of *window_s* seconds."""
+    """At most *count* units in any rolling window of *window_s* seconds.
+
+    Args:
+        name: for the counts.
+        count: units that one window may hold.
+        window_s: length of the rolling window.
+    """
 
     name: str
     count: int

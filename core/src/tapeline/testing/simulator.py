@@ -36,6 +36,9 @@ class SimConnection:
     """One client of a simulated venue.
 
     Args:
+        id: number of the connection.
+        path: that the client asked for.
+        opened_ns: when it was opened.
         silent: half-open: nothing is sent or answered any more.
         muted: ``(channel, symbol)`` pairs that were acked and never flow.
         last_ns: when the last frame passed, in either direction.

@@ -59,6 +59,11 @@ class TinyConfig:
     """Options of the adapter.
 
     Args:
+        private: whether the socket is one of an account, with a login.
+        keepalive: of the socket.
+        budgets: limits that core keeps.
+        frame_costs, dial_costs: budget name → units of a frame or a dial.
+        max_age_s: rotate before a socket is this old; None for no limit.
         capacity: streams on one socket.
         fetch_first: whether ``connect`` asks REST for the address.
         resync_by_frames: whether a resync ends a stream and asks for it again;

@@ -19,6 +19,7 @@ class TinyRules:
     """How the venue behaves; change it at any time.
 
     Args:
+        dial_takes_s: how long a handshake takes.
         silent_for: symbols whose requests it does not even read.
         lost_acks: symbol → acknowledgments that it will not send.
         refused: symbol → code, and whether it is final.

@@ -75,6 +75,9 @@ class TradeBackfill:
             rows = rows_in(response)
         except DataValidationError:
             return self._unusable()
+        if any(self._is_of_another(row) for row in rows):
+            # an answer to somebody else's question: its ids are not ours
+            return self._unusable()
         read = [self._row(row, response.received_ns) for row in rows]
         trades = [trade for trade in read if trade is not None]
         if not any(trade.last_id == self._neighbor for trade in trades):
@@ -106,6 +109,13 @@ class TradeBackfill:
         self._stale += 1
         self._done = self._stale >= MAX_STALE
         return BackfillPage((), stale=not self._done)
+
+    def _is_of_another(self, row: object) -> bool:
+        if not isinstance(row, dict):
+            return False
+        stream = self.gap.stream
+        own = inst_id_of(stream.market, stream.symbol)
+        return row.get("instId", own) != own
 
     def _row(self, row: object, received_ns: int) -> Trade | None:
         try:

@@ -23,7 +23,9 @@ def operation(name: str, table: str) -> Iterator[None]:
         cause = error.orig if error.orig is not None else error
         raise failure(name, table, cause) from error
     except ModuleNotFoundError as error:
-        wanted = f"expected the driver {error.name}, found none; install tapeline-postgres"
+        wanted = (
+            f"expected the driver {error.name}, found none; install tapeline-postgres"
+        )
         raise failure(name, table, wanted) from error
     except (
         SQLAlchemyError,

@@ -40,6 +40,9 @@ class Certificate:
     """What an installed plugin has shown.
 
     Args:
+        plugin: its name.
+        distribution: that installed it.
+        api: version of the contract that it was written against.
         version: of its distribution.
         results: of all cases that concern it, in order.
     """

@@ -73,8 +73,8 @@ def golden_events(subject: ExchangeUnderTest) -> None:
                 )
             if found[number] != _received(expected):
                 raise RuleBroken(
-                    f"{recording.name}: event {number} is {found[number]!r} instead "
-                    f"of {expected!r}"
+                    f"{recording.name}: event {number} "
+                    f"{_other_fields(found[number], expected)}"
                 )
         if len(found) > len(recording.events):
             extra = found[len(recording.events)]
@@ -274,6 +274,18 @@ def _check(event: MarketDataPoint, recording: Recording) -> None:
     problem = problem_with(event, recording.subscriptions)
     if problem:
         raise RuleBroken(f"{recording.name}: {problem}")
+
+
+def _other_fields(found: Any, expected: Any) -> str:
+    """What *found* says otherwise than *expected*, field by field."""
+    if type(found) is not type(expected) or not attrs.has(type(found)):
+        return f"is {found!r} instead of {expected!r}"
+    names = [field.name for field in attrs.fields(type(found))]
+    return "has " + ", ".join(
+        f"{name} {getattr(found, name)} instead of {getattr(expected, name)}"
+        for name in names
+        if name != "received_ns" and getattr(found, name) != getattr(expected, name)
+    )
 
 
 def _difference(first: Play, other: Play) -> str:

@@ -49,6 +49,8 @@ class Conformance:
         """
         import pytest  # only who runs a kit needs it
 
+        # What failed is the plugin: a report without the kit's own code is shorter.
+        __tracebackhide__ = True
         result = run_case(case, subject, subject.api, self.waivers)
         failing = {Outcome.FAILED, Outcome.NOT_SHOWN if self.complete else None}
         if result.outcome in failing:
