@@ -19,6 +19,8 @@ nox.options.sessions = [
     "each",
     "third-party",
     "scaffold",
+    "docs",
+    "wheels",
 ]
 
 CORE = "core"
@@ -96,7 +98,7 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """What needs everything installed; ``alone`` and ``each`` run the other tests."""
-    session.install(*TEST_TOOLS, *EXAMPLE_TOOLS, *editable(*MEMBERS))
+    session.install("hatchling>=1.26", *TEST_TOOLS, *EXAMPLE_TOOLS, *editable(*MEMBERS))
     whole = ["tests/integration", "tests/packaging", "tests/planted"]
     session.run("pytest", *PARALLEL, *(session.posargs or whole))
 
@@ -255,13 +257,37 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site, strictly: no page without a place, no link or anchor that is wrong."""
+    session.install("mkdocs-material>=9.5")
+    folder = session.create_tmp()
+    session.run("mkdocs", "build", "--strict", "--site-dir", f"{folder}/site")
+
+
+@nox.session
 def wheels(session: nox.Session) -> None:
-    """Build every distribution and use only what was built."""
+    """Wheels and sdists of all, and a use of nothing but the wheels; ``-- FOLDER``.
+
+    Building needs no network once its two tools are installed. Without a folder
+    what was built is thrown away.
+    """
     session.install("build>=1.2", "hatchling>=1.26")
+    folder = pathlib.Path(*(session.posargs or [f"{session.create_tmp()}/dist"]))
+    for old in (*folder.glob("*.whl"), *folder.glob("*.tar.gz")):
+        old.unlink()
     for member in MEMBERS:
+        # The sdist from the tree, then the wheel from that sdist.
         session.run(
-            "python", "-m", "build", "--no-isolation", "--outdir", "dist", member
-        )
-    built = [str(wheel) for wheel in sorted(pathlib.Path("dist").glob("*.whl"))]
-    session.install(*built)
-    session.run("tapeline", "plugins")
+            "python", "-m", "build", "--no-isolation", "--outdir", str(folder),
+            member, silent=True,
+        )  # fmt: skip
+    session.run("python", "tests/packaging/installed.py", str(folder))
+
+
+@nox.session
+def changelog(session: nox.Session) -> None:
+    """The changelog of a release, shown: ``-- 0.2.0``; ``-- 0.2.0 --write`` writes."""
+    session.install("towncrier>=24.8")
+    version, *words = session.posargs or ["next"]
+    how = ["--yes"] if words == ["--write"] else ["--draft"]
+    session.run("towncrier", "build", "--version", version, *how)

@@ -149,8 +149,17 @@ def described(name: str, module: str, value: Any) -> str:
     elif isinstance(value, types.UnionType | types.GenericAlias):
         parts += [f"One of {_alternatives(value)}.\n", _imported(module, name)]
     else:
-        parts += [f"`{value!r}`\n", _imported(module, name)]
+        parts += [f"{_value(value)}\n", _imported(module, name)]
     return "\n".join(part for part in parts if part)
+
+
+def _value(value: object) -> str:
+    """A constant, the same whenever it is written."""
+    if isinstance(value, frozenset):
+        return ", ".join(f"`{each}`" for each in sorted(value))
+    if " at 0x" in repr(value):
+        return f"A `{type(value).__name__}`."
+    return f"`{value!r}`"
 
 
 def _class(cls: type, module: str) -> list[str]:
@@ -335,6 +344,9 @@ def _of(cls: type) -> Mapping[str, Any]:
         if not each.__module__.startswith("tapeline") or issubclass(each, enum.Enum):
             continue
         for name, member in vars(each).items():
+            # The cases of the kits are listed with what they check.
+            if name.startswith("test_"):
+                continue
             wanted = inspect.isfunction(member) or isinstance(
                 member, property | staticmethod | classmethod
             )
@@ -351,7 +363,9 @@ def signature(name: str, function: Callable[..., object]) -> str:
     """``def name(...) -> ...: ...``, wrapped when it is long."""
     shown = inspect.signature(function)
     ours = [
-        each.replace(annotation=_written(each.annotation))
+        each.replace(
+            annotation=_written(each.annotation), default=_standing(each.default)
+        )
         for each in shown.parameters.values()
         if each.name not in ("self", "cls")
     ]
@@ -373,6 +387,11 @@ class _Written(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def _standing(default: Any) -> Any:
+    """*default*, or dots for a function, whose text would differ each time."""
+    return _Written("...") if inspect.isfunction(default) else default
 
 
 def _written(annotation: Any) -> Any:

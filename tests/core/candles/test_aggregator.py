@@ -266,7 +266,27 @@ def test_a_marked_interval_is_a_gap_until_it_is_marked_repaired(
     assert maker.said() == [("1s", 2, "gap", 0, 1)]
     maker.aggregator.mark(1 * SECOND, 3 * SECOND, "repaired")
     maker.advance(6)
-    assert maker.said() == [("1s", 1, "repaired", 2, 1), ("1s", 2, "repaired", 1, 1)]
+    assert maker.said() == [("1s", 1, "repaired", 2, 1), ("1s", 2, "partial", 1, 1)]
+    maker.add(trade(9, 7))
+    maker.advance(7)
+    assert maker.said() == [("1s", 2, "repaired", 2, 1)]
+
+
+def test_without_a_later_trade_the_clock_proves_nothing_of_ids_that_only_rise(
+    make: Callable[..., Maker], trade: MakeTrade
+) -> None:
+    """Our clock may be ahead of the venue's, and the bar still in the making."""
+    maker = make("1s", contiguous_ids=False)
+    maker.aggregator.live(0)
+    maker.add(trade(1, 0.5), trade(3, 1.2))
+    maker.advance(10)
+    assert maker.said()[-1] == ("1s", 1, "partial", 0, 1)
+    maker.add(trade(5, 1.7))
+    maker.advance(10.5)
+    assert maker.said() == [("1s", 1, "partial", 1, 2)]
+    maker.aggregator.quiet(5, 9 * SECOND)
+    maker.advance(11)
+    assert maker.said() == [("1s", 1, "complete", 2, 2)]
 
 
 def test_ids_that_were_never_issued_repair_the_bars_around_them(

@@ -190,9 +190,53 @@ def test_quote_volumes_of_contracts_differ_by_one_constant() -> None:
     own = Figures.of(bar(0))
     money = attrs.evolve(own, quote_volume=Decimal("3.10"))
 
+    swap.learn(own, money)
     assert swap.differing(own, money) == []
     wrong = attrs.evolve(own, quote_volume=Decimal("3.11"))
     assert swap.differing(own, wrong) == ["quote_volume"]
     inverse = Comparison(BarName("okx", "swap", "BTC-USD", "1m"))
     assert inverse.differing(own, money) == []
     assert inverse.differing(own, wrong) == []
+
+
+SWAP = BarName("okx", "swap", "BTC-USDT", "1m")
+
+
+def test_one_odd_bar_at_the_start_does_not_decide_what_a_contract_is() -> None:
+    """The venue's first bar is wrong in its quote volume alone."""
+    audit = BarAudit(SWAP)
+    for minute in range(5):
+        audit.own(bar(minute))
+        told = Decimal("7.77") if minute == 0 else Decimal("3.10")
+        audit.venue(venue(minute, quote_volume=told))
+
+    result = audit.result
+    assert (result.compared, result.matched) == (5, 4)
+    assert result.causes == {"unexplained": 1}
+    assert result.healed == {}
+    assert result.examples[-1].startswith(f"{SWAP} at 1970-01-01 00:00")
+
+
+@pytest.mark.parametrize("figure", ["volume", "close", "trades_count"])
+def test_a_bar_that_differs_in_more_says_nothing_of_the_contract(figure: str) -> None:
+    audit = BarAudit(SWAP)
+    audit.own(bar(0))
+    odd = {figure: Decimal(101), "quote_volume": Decimal("7.77")}
+    audit.venue(venue(0, **odd))
+    audit.own(bar(1))
+
+    assert audit.venue(venue(1, quote_volume=Decimal("3.10"))) is None
+    assert (audit.result.compared, audit.result.matched) == (2, 1)
+
+
+def test_what_a_contract_is_is_learned_in_bounded_memory() -> None:
+    swap = Comparison(SWAP)
+    own = Figures.of(bar(0))
+    money = attrs.evolve(own, quote_volume=Decimal("3.10"))
+    for number in range(5_000):
+        swap.learn(own, attrs.evolve(own, quote_volume=Decimal(number + 1000)))
+        if number % 10 == 0:
+            swap.learn(own, money)
+
+    assert swap.differing(own, money) == []
+    assert len(swap._scales) <= 64

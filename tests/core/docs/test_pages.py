@@ -127,3 +127,10 @@ def test_every_page_is_linked_from_another_one() -> None:
         if "://" not in link
     }
     assert set(PAGES) <= linked
+
+
+def test_every_page_is_in_the_navigation_and_the_navigation_has_no_other() -> None:
+    lines = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"^ +- (?:[^:\n]+: )?(\S+\.md)$", lines, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    assert {ROOT / "docs" / name for name in listed} == set(PAGES)

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from tapeline import hookspecs, model
+from tapeline import model
 from tapeline.errors import TapelineError
 
 Rows = Callable[[str], list[list[str]]]
@@ -131,15 +131,3 @@ def test_every_constant_is_there_with_its_value(
     documented = {row[0].strip("`"): row[1].strip("`") for row in shown}
     assert documented == constants(public)
     assert all(row[2] for row in shown)
-
-
-def test_what_a_plugin_implements_has_no_second_description(
-    public: dict[str, Any],
-) -> None:
-    """Each Protocol of the contract is in the hooks; the rest are seams."""
-    protocols = {
-        name
-        for name, value in vars(hookspecs).items()
-        if getattr(value, "_is_protocol", False) and name in public
-    }
-    assert {"Sink", "ExchangeAdapter", "Service", "Backfill"} <= protocols

@@ -239,6 +239,20 @@ def test_a_new_numbering_is_dropped_and_said(tape: Tape, trade: MakeTrade) -> No
     assert tape.take(trade(101, at_s=130))
 
 
+def test_a_new_numbering_is_known_until_ids_are_in_order_again(
+    tape: Tape, trade: MakeTrade
+) -> None:
+    tape.take(trade(1_000, at_s=100))
+    for number in range(1, 5):
+        assert not tape.continuity.is_renumbered or number > 3
+        tape.take(trade(number, at_s=200 + number))
+    assert tape.continuity.is_renumbered
+    assert tape.take(trade(1_001, at_s=300))
+    assert not tape.continuity.is_renumbered
+    assert tape.take(trade(1_002, at_s=301))
+    assert tape.rows() == [("id-reset", None, None, "unrecoverable", 0, 0)]
+
+
 def test_a_new_numbering_is_followed_on_request(
     stream: Subscription, trade: MakeTrade
 ) -> None:
@@ -290,6 +304,30 @@ def test_a_split_gap_that_went_through_a_restart_closes_with_its_own_ids(
         ("id-hole", 2, 5, "closed", 2, 4),
         ("id-hole", 6, 9, "closed", 1, 4),
     ]
+
+
+def test_a_stream_that_comes_back_with_a_trade_that_is_partly_stored_is_covered(
+    tape: Tape, trade: MakeTrade
+) -> None:
+    tape.take(trade(1, 5))
+    tape.continuity.ended()
+    assert not tape.take(trade(4, 8))
+    tape.wait(2)
+    assert tape.rows() == [("id-hole", 6, 8, "open", 0, 0)]
+    assert tape.take(trade(9))
+    assert tape.continuity.covered() == (6, 9)
+    assert tape.continuity.covered_until_ns() == tape.now_ns
+
+
+def test_a_stream_that_comes_back_with_what_was_missing_is_covered(
+    tape: Tape, trade: MakeTrade
+) -> None:
+    tape.take(trade(1))
+    tape.continuity.quarantined(2, 3, tape.now_ns, tape.out)
+    tape.continuity.ended()
+    assert tape.take(trade(2, 5))
+    assert tape.continuity.covered() == (2, 5)
+    assert tape.rows()[-1][3] == "closed"
 
 
 def test_a_gap_of_a_stream_that_ended_and_came_back_can_still_be_filled(

@@ -18,7 +18,7 @@ from tapeline.model import (
     Trade,
 )
 from tapeline.runtime.pipeline import Pipeline
-from tapeline.transport import StreamLost, StreamMissed, StreamOpened
+from tapeline.transport import FrameLost, StreamLost, StreamMissed, StreamOpened
 
 S = 10**9
 START_NS = 1_760_000_000 * S
@@ -99,7 +99,7 @@ def test_bars_that_a_gap_by_time_touches_are_not_complete(how: str) -> None:
     assert states[1] == states[2] == "complete"
     assert states[3] == "gap"
     assert states[6] == "gap"
-    assert states[7] == "complete"
+    assert states[7] == "partial", "no later trade proves it"
 
 
 def test_a_bar_in_which_a_stream_was_lost_is_not_complete_by_the_clock() -> None:
@@ -117,6 +117,7 @@ def test_a_bar_in_which_a_stream_was_lost_is_not_complete_by_the_clock() -> None
     assert newest(records)[2] == "partial", "followed again, it still owes that time"
     records += pipeline.process([trade(9, 72)], at(72)).journal
     records += pipeline.process([trade(10, 73.5)], at(73.5)).journal
+    records += pipeline.process([trade(11, 74)], at(74)).journal
     records += pipeline.advance(at(80)).journal
     assert newest(records) == {
         0: "partial",
@@ -124,6 +125,7 @@ def test_a_bar_in_which_a_stream_was_lost_is_not_complete_by_the_clock() -> None
         2: "gap",
         72: "gap",
         73: "complete",
+        74: "partial",
     }
 
 
@@ -140,6 +142,38 @@ def test_after_a_restart_the_bar_of_its_end_is_not_complete_by_the_clock() -> No
     restored.refold([trade(3, 2.7)])
 
     assert newest(after.advance(at(60)).journal) == {2: "partial"}
+
+
+@pytest.mark.parametrize("continuity", list(Continuity), ids=lambda one: one.value)
+def test_what_nobody_could_read_is_a_gap_of_streams_that_tell_nothing_themselves(
+    continuity: Continuity,
+) -> None:
+    """Ids and chains show what is missing, and a state is replaced by the next one."""
+    pipeline = build(continuity)
+    pipeline.process([trade(1, 1)], at(1))
+
+    marks = [FrameLost(2, at(1.5)), FrameLost(1, at(2)), FrameLost(1, at(2))]
+    out = pipeline.process([*marks, trade(2, 3), trade(3, 4)], at(3))
+
+    rows = [
+        (row.cause, row.from_ns, row.to_ns)
+        for row in out.journal
+        if isinstance(row, Gap)
+    ]
+    tells = continuity not in (Continuity.MONOTONIC, Continuity.NONE)
+    assert rows == ([] if tells else [("quarantine", at(1), at(3))])
+    book = pipeline.streams[BOOK].book
+    assert book is not None
+    assert out.broken_books == []
+
+
+def test_what_nobody_could_read_on_another_connection_is_no_gap() -> None:
+    pipeline = build(Continuity.MONOTONIC)
+    pipeline.process([trade(1, 1)], at(1))
+
+    out = pipeline.process([FrameLost(2, at(2)), trade(9, 3)], at(3))
+
+    assert not any(isinstance(record, Gap) for record in out.journal)
 
 
 def test_a_book_is_broken_at_once_and_asked_for_again() -> None:

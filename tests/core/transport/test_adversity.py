@@ -13,6 +13,7 @@ import pytest
 
 from tapeline.model import Malformed
 from tapeline.plugins import bind_session
+from tapeline.transport import FrameLost
 from tapeline.transport.counters import Counters
 
 World = Any
@@ -38,6 +39,8 @@ def test_frames_that_make_parse_raise_are_counted_and_skipped(
             assert counters["parse_errors"] == 30
             assert counters["malformed"] == {"parse raised KeyError": 30}
             assert len(counters["samples"]) == 20
+            lost = [one for one in world.take() if isinstance(one, FrameLost)]
+            assert len(lost) == 30, "of which stream they were, nobody knows"
 
     run_world(scenario)
 
@@ -69,6 +72,8 @@ def test_malformed_frames_are_passed_on_counted_and_sampled(
             await anyio.sleep(1)
             passed = [one for one in world.take() if isinstance(one, Malformed)]
             assert len(passed) == 101
+            lost = [one for one in world.take() if isinstance(one, FrameLost)]
+            assert len(lost) == 101
             counters = world.link.status().sockets[0].counters
             assert counters["malformed"] == {"json": 101}
             assert len(counters["samples"]) == 20

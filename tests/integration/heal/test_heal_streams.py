@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import attrs
 import pytest
 
 from tapeline.collectors import CollectorManager
-from tapeline.model import DataType, width_ns
+from tapeline.model import DataType, Trade, width_ns
 from tapeline.runtime import EngineSettings
 from tapeline.testing import Fault, MemoryVenue
 
@@ -156,7 +157,7 @@ def test_a_market_that_slows_down_is_not_taken_for_a_dead_one(tell: Tell) -> Non
         assert watch["resubscribed"] == 0
         assert watch["quiet"] > 0
 
-    told = tell(act, rate_hz=0.05)
+    told = tell(act, rate_hz=0.2)
 
     told.check_whole()
 
@@ -279,3 +280,35 @@ def test_a_rest_side_that_knows_less_than_we_do_makes_no_stream_quiet(
     told.check_whole()
     assert {gap["cause"] for gap in told.trade_gaps} <= {"stall", "id-hole"}
     assert told.trade_gaps
+
+
+def test_a_venue_that_numbers_its_trades_afresh_is_told_by_health(tell: Tell) -> None:
+    """Whatever else looks well: none of its trades is stored any more."""
+
+    async def act(manager: CollectorManager, line: MemoryVenue) -> None:
+        await anyio.sleep(120.0)
+        engine = manager.engine
+        (last,) = (state.last for state in engine.pipeline.streams.values())
+        assert isinstance(last, Trade)
+        assert engine.health().ready
+        for number in range(1, 4):
+            at_ns = last.exchange_ns + (60 + number) * 10**9
+            afresh = attrs.evolve(
+                last, first_id=number, last_id=number, exchange_ns=at_ns
+            )
+            engine.inbox.put(afresh)
+        await anyio.sleep(0.5)
+        health = engine.health()
+        assert not health.ready
+        assert "is numbered afresh by the venue" in health.issues[0]
+        await anyio.sleep(300.0)
+        assert engine.health().ready, "its old numbers go on"
+
+    told = tell(act, symbols=("BTC-USDT",), rate_hz=0.2)
+
+    (gap,) = told.trade_gaps
+    assert (gap["cause"], gap["state"], gap["to_ns"]) == (
+        "id-reset",
+        "unrecoverable",
+        None,
+    )

@@ -78,3 +78,15 @@ def test_deadlines_are_above_zero(name: str) -> None:
     given = {"dsn": "postgresql://h/x", name: 0}
     _, problems = structure_options(PostgresConfig, given, "sinks.pg", {})
     assert [path for path, _ in problems] == [f"sinks.pg.{name}"]
+
+
+def test_the_adapter_stores_at_its_addresses_and_at_no_other() -> None:
+    adapter = PostgresAdapter()
+    url = "postgresql://me:open-sesame@host/market"
+    options, problems = structure_options(
+        PostgresConfig, adapter.options_for(url) or {}, "", {}
+    )
+    assert problems == []
+    assert options == PostgresConfig(dsn=Secret(url))
+    assert adapter.options_for("market.db") is None
+    assert adapter.options_for("redis://host") is None

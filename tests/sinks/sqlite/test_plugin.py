@@ -77,3 +77,13 @@ def test_wrong_options_are_told_by_their_key() -> None:
         "sinks.local.path",
         "sinks.local.synchronous",
     ]
+
+
+def test_the_adapter_stores_at_paths_and_its_addresses_and_at_no_other() -> None:
+    adapter = SqliteAdapter()
+    for url in ("data/market.db", "sqlite:///data/market.db"):
+        options, problems = structure_options(
+            SqliteConfig, adapter.options_for(url) or {}, "", {}
+        )
+        assert (options, problems) == (SqliteConfig(Path("data/market.db")), [])
+    assert adapter.options_for("postgresql://host/market") is None

@@ -73,7 +73,6 @@ class CandleAggregator:
         self._from_ns: int | None = None
         self._started_ns: int | None = None
         self._live_ns: int | None = None
-        self._is_interrupted = False
         self._quiet_ns = 0
         self._now_ns = 0
         self._recheck_ns: int | None = None
@@ -156,13 +155,8 @@ class CandleAggregator:
             self._live_ns = since_ns
 
     def not_live(self) -> None:
-        """The stream is not followed from here on.
-
-        Where ids do not show what is missing, bars that end after its last trade are
-        no better than ``partial`` until the next one, or the gap before it, tells.
-        """
+        """The stream is not followed from here on."""
         self._live_ns = None
-        self._is_interrupted = self._next_id is not None
 
     def interrupted(self, from_ns: int, to_ns: int) -> None:
         """Trades may be missing between two exchange times, both inclusive."""
@@ -260,7 +254,6 @@ class CandleAggregator:
         self._holes.replace(TimeHole(*hole) for hole in state.holes)
         self._recheck_ns = 0
         self._unproven_ns = state.closed_until_ns
-        self._is_interrupted = True
         self._ladder.changed.clear()
         for series, one in zip(self._ladder.series, state.series, strict=True):
             filled_ns = one.filled_ns if self._settings.fill_empty else None
@@ -289,8 +282,6 @@ class CandleAggregator:
             ):
                 self._refold_candle(record, by_name[record.timeframe])
         self._silent = False
-        # What was traded since, nobody knows.
-        self._is_interrupted = self._next_id is not None
 
     def _refold_candle(self, candle: Candle, series: Series) -> None:
         self._drain()
@@ -338,7 +329,6 @@ class CandleAggregator:
         if highest:
             self._next_id = last + 1
             self._last_ns = at_ns
-            self._is_interrupted = False
             if self._unproven_ns is not None:
                 self._recheck_at(0)
                 if at_ns >= self._unproven_ns:
@@ -440,11 +430,7 @@ class CandleAggregator:
         if self._holes.touches(bar.open_ns, bar.end_ns):
             # It may fill itself: nothing better is said until it has.
             return bar.sent_state or PARTIAL
-        if (
-            (self._contiguous or self._is_interrupted)
-            and bar.first_id is not None
-            and bar.end_ns > self._known_until_ns()
-        ):
+        if bar.first_id is not None and bar.end_ns > self._known_until_ns():
             # Only the clock has ended it: a silent stream may still owe it trades.
             return PARTIAL
         return REPAIRED if bar.was_gap else COMPLETE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -26,6 +27,7 @@ UNEXPLAINED = "unexplained"
 
 _KEPT = 240
 _EXAMPLES = 20
+_MOST_SCALES = 64
 
 
 @attrs.frozen
@@ -69,17 +71,38 @@ class Comparison:
     """Compares bars of one stream, exactly.
 
     Sizes of derivatives are contracts, their quote volume is not. There it must be
-    ours times one constant, which the first bar shows; of contracts settled in the
-    base currency it is not compared.
+    ours times one constant, that of most bars that are equal in all else; of contracts
+    settled in the base currency it is not compared.
     """
 
     def __init__(self, name: BarName) -> None:
         self._scale: Fraction | None = None
+        self._scales: Counter[Fraction] = Counter()
         self._quotes = True
         if name.market == Market.SPOT.value:
             self._scale = Fraction(1)
         else:
             self._quotes = name.symbol.split("-")[1:2] != ["USD"]
+        self.learns = self._quotes and self._scale is None
+
+    def learn(self, own: Figures, venue: Figures) -> bool:
+        """Count what two bars say of the constant; True when it is another one now.
+
+        Bars that differ in anything else say nothing of it. Nothing is learned where
+        ``learns`` is false.
+        """
+        mine, told = own.quote_volume, venue.quote_volume
+        if not self.learns or not mine or not told or self._plain(own, venue):
+            return False
+        scales = self._scales
+        scale = Fraction(told) / Fraction(mine)
+        scales[scale] += 1
+        if len(scales) > _MOST_SCALES:
+            self._scales = scales = Counter(dict(scales.most_common(_MOST_SCALES // 2)))
+        if self._scale is not None and scales[scale] <= scales[self._scale]:
+            return False
+        changed, self._scale = scale != self._scale, scale
+        return changed
 
     def differing(self, own: Figures, venue: Figures) -> list[str]:
         """Names of the figures that both have and that differ."""
@@ -99,10 +122,10 @@ class Comparison:
     def _same_quote(self, mine: Decimal | None, told: Decimal | None) -> bool:
         if mine is None or told is None or not self._quotes:
             return True
+        if not mine or not told:
+            return mine == told
         if self._scale is None:
-            if not mine or not told:
-                return mine == told
-            self._scale = Fraction(told) / Fraction(mine)
+            return True
         return Fraction(mine) * self._scale == Fraction(told)
 
 
@@ -174,6 +197,7 @@ class _Pair:
     venue_changed: bool = False
     verdict: str = ""
     cause: str = ""
+    learned: bool = False
 
 
 class BarAudit:
@@ -251,7 +275,8 @@ class BarAudit:
         ):
             self.result.own_missing += 1
 
-    def _judge(self, pair: _Pair) -> str | None:
+    def _judge(self, pair: _Pair, *, again: bool = False) -> str | None:
+        """Compare the bars of *pair*; *again*: neither of them has changed."""
         own, venue = pair.own, pair.venue
         if own is None or venue is None:
             return None
@@ -262,6 +287,7 @@ class BarAudit:
             pair.verdict, pair.cause = own.state, ""
         else:
             mine, theirs = Figures.of(own), Figures.of(venue)
+            self._learn(pair, mine, theirs)
             names = self._compare.differing(mine, theirs)
             pair.verdict = MISMATCHED if names else MATCHED
             pair.cause = self._cause(pair) if names else ""
@@ -269,11 +295,21 @@ class BarAudit:
                 told = sentence(self.result.name, own.timestamp, mine, theirs, names)
                 told = f"{told} ({pair.cause})"
                 self.result.remember(told)
-            elif before == MISMATCHED:
+            elif before == MISMATCHED and not again:
                 cause = VENUE_REVISION if pair.venue_changed else LATE_TRADE
                 self.result.healed[cause] = self.result.healed.get(cause, 0) + 1
         self._count(pair, 1)
         return told
+
+    def _learn(self, pair: _Pair, mine: Figures, theirs: Figures) -> None:
+        """Once for each pair; what was judged by another constant is judged anew."""
+        if not self._compare.learns or pair.learned:
+            return
+        pair.learned = True
+        if self._compare.learn(mine, theirs):
+            for other in self._pairs.values():
+                if other is not pair and other.verdict in (MATCHED, MISMATCHED):
+                    self._judge(other, again=True)
 
     def _cause(self, pair: _Pair) -> str:
         if pair.venue_changed:

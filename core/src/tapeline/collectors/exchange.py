@@ -14,6 +14,7 @@ from tapeline.collectors.base import BaseDataCollector
 from tapeline.collectors.callbacks import Callback
 from tapeline.collectors.defaults import DEFAULT_HEALTH_CHECK_INTERVAL
 from tapeline.collectors.options import split_custom_params
+from tapeline.collectors.order_books import book_now
 from tapeline.collectors.registry import plugins
 from tapeline.collectors.sinks import default_sink
 from tapeline.config import AUDIT_TIMEFRAME
@@ -200,21 +201,9 @@ class ExchangeCollector(BaseDataCollector):
         Args:
             count: best levels a side; None for all.
         """
-        engine = self._engine
-        if engine is None:
+        if self._engine is None:
             return None
-        for stream, state in engine.pipeline.streams.items():
-            if stream.data_type != DataType.ORDERBOOK or stream.symbol != symbol:
-                continue
-            if (stream.exchange, stream.market) != (self.exchange_name, self.market):
-                continue
-            book = state.book
-            if book is not None:
-                levels = max(book.depth()) if count is None else count
-                return book.to_snapshot(levels) if book.usable else None
-            last = state.last
-            return last if isinstance(last, BookSnapshot) and state.sources else None
-        return None
+        return book_now(self._engine, self.exchange_name, self.market, symbol, count)
 
     # -- the six methods --------------------------------------------------------
 

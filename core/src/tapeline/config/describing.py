@@ -17,6 +17,7 @@ from tapeline.config.sections import (
     ServiceSection,
     SinkSection,
 )
+from tapeline.deprecation import Deprecation
 from tapeline.model.secrets import MASK, Secret
 
 REQUIRED = "required"
@@ -75,11 +76,19 @@ def describe_options(
             str(field.alias),
             "table" if field.name == "options" else kind_name(field.type),
             _default(field),
-            str(field.metadata.get("description", "")),
+            _description(field),
         )
         for field in fields
         if field.init and field.name not in skip
     ]
+
+
+def _description(field: attrs.Attribute[object]) -> str:
+    text = str(field.metadata.get("description", ""))
+    notice = field.metadata.get("deprecated")
+    if isinstance(notice, Deprecation):
+        text += f" Deprecated: goes with {notice.removal}; use {notice.instead}."
+    return text
 
 
 def _default(field: attrs.Attribute[object]) -> str:

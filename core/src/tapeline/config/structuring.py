@@ -7,6 +7,7 @@ text for a list) and report where and why in sentences.
 from __future__ import annotations
 
 import enum
+import logging
 import math
 from collections.abc import Collection, Mapping
 from decimal import Decimal, DecimalException
@@ -26,10 +27,13 @@ from tapeline.config.kinds import (
 )
 from tapeline.config.problems import Problem, at, found, under
 from tapeline.config.references import UnresolvedReference, is_reference, resolve
+from tapeline.deprecation import Deprecation
 from tapeline.errors import ConfigError, ContractError, did_you_mean, one_of
 from tapeline.model.secrets import Secret, register_secret
 
 Options = TypeVar("Options")
+
+_logger = logging.getLogger("tapeline.config")
 
 
 class Unfit(ValueError):
@@ -50,7 +54,8 @@ def structure_options(
 
     Args:
         cls: an attrs class; a field takes the key of its name, a field metadata
-            ``items`` names the items of a list in sentences.
+            ``items`` names the items of a list in sentences, ``deprecated`` is a
+            ``Deprecation``, told once when the key is given.
         mapping: the table, as TOML or a caller gives it.
         path: key path of the table, for the problems.
         environ: where ``env:NAME`` texts are looked up.
@@ -98,6 +103,9 @@ def structure_fields(
         if field is None:
             problems.append((under(path, key), unknown_key(key, fields)))
             continue
+        notice = field.metadata.get("deprecated")
+        if isinstance(notice, Deprecation) and notice.warn():
+            _logger.warning("%s: %s", under(path, key), notice.sentence)
         try:
             values[field.name] = structure.field(field, raw)
         except Unfit as unfit:

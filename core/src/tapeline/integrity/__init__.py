@@ -6,7 +6,7 @@ from tapeline.integrity.books import (
     BookStatistics,
     LocalBook,
 )
-from tapeline.integrity.continuity import TradeContinuity
+from tapeline.integrity.continuity import QUARANTINE, TradeContinuity
 from tapeline.integrity.counters import ContinuityCounters, StreamStatistics
 from tapeline.integrity.gap_ids import GapIds
 from tapeline.integrity.intervals import IntervalSet
@@ -15,6 +15,7 @@ from tapeline.integrity.settings import IntegritySettings
 from tapeline.integrity.timeline import TimeContinuity
 
 __all__ = [
+    "QUARANTINE",
     "BookChange",
     "BookSettings",
     "BookStatistics",

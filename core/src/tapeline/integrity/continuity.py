@@ -171,6 +171,11 @@ class TradeContinuity:
         return self._high if self._expected is None else self._expected - 1
 
     @property
+    def is_renumbered(self) -> bool:
+        """Whether the venue counts anew, so that nothing it sends is taken."""
+        return self._resets.proven
+
+    @property
     def is_lost(self) -> bool:
         """Whether something may be missing after the high-water mark."""
         return self._lost is not None
@@ -279,8 +284,7 @@ class TradeContinuity:
             return self._advance_to(trade, now_ns)
         if first > high:
             if self._fresh:
-                self._low = first
-                self._fresh = False
+                self._begin_again(first)
             elif first > high + 1:
                 self._open_hole(high + 1, first - 1, trade.exchange_ns, now_ns, out)
             self._lost = None
@@ -298,6 +302,7 @@ class TradeContinuity:
             # Part of it is stored: keeping it would store that part twice.
             self.counters.overlaps += 1
             if last > high:
+                self._begin_again(high + 1)
                 self._open_hole(high + 1, last, trade.exchange_ns, now_ns, out)
                 self._lost = None
                 self._advance_to(trade, now_ns)
@@ -307,9 +312,16 @@ class TradeContinuity:
             # What was fetched does not say that the stream is followed.
             self.seen_ns = now_ns
         if last > high:
+            self._begin_again(first)
             self._lost = None
             self._advance_to(trade, now_ns)
         return True
+
+    def _begin_again(self, low: int) -> None:
+        """Coverage that has ended begins again at *low*."""
+        if self._fresh:
+            self._low = low
+            self._fresh = False
 
     def _advance_to(self, trade: Trade, now_ns: int) -> bool:
         self._high = trade.last_id
@@ -375,6 +387,8 @@ class TradeContinuity:
         )
         if not accept:
             self.counters.out_of_order += 1
+            # The first in order again has to be noticed.
+            self._pause()
             return False
         self._missing.give_up(out)
         self.epoch += 1

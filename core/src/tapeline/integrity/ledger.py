@@ -65,6 +65,8 @@ class StreamContinuity(Protocol):
     @property
     def high_water(self) -> int | None: ...
     @property
+    def is_renumbered(self) -> bool: ...
+    @property
     def pending(self) -> list[tuple[int, int]]: ...
     def covered(self) -> tuple[int | None, int | None]: ...
     def covered_until_ns(self) -> int | None: ...
@@ -256,6 +258,14 @@ class StreamLedger:
         """Highest id of one stream that is known to exist."""
         stream = self._streams.get(subscription)
         return None if stream is None else stream.continuity.high_water
+
+    def renumbered(self) -> list[Subscription]:
+        """Streams of which nothing is taken, as the venue numbers them afresh."""
+        return [
+            subscription
+            for subscription, stream in self._streams.items()
+            if stream.continuity.is_renumbered
+        ]
 
     def statistics(self) -> dict[Subscription, StreamStatistics]:
         """What is known and was counted, per stream."""

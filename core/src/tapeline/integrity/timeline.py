@@ -119,6 +119,11 @@ class TimeContinuity:
         return None if self._recent is None else self._recent.high
 
     @property
+    def is_renumbered(self) -> bool:
+        """Whether the venue counts anew, so that nothing it sends is taken."""
+        return self._resets.proven
+
+    @property
     def is_lost(self) -> bool:
         """Whether the next event brings a gap."""
         return self._cause is not None

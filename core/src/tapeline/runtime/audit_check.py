@@ -64,6 +64,12 @@ class _Stream:
     gaps: list[tuple[int, int]] = attrs.field(factory=list)
     first: datetime | None = None
 
+    def learn(self, row: Mapping[str, Any]) -> None:
+        """Learn from our *row* what its quote volume is to the venue's."""
+        venue = self.venue.get(row["timestamp"])
+        if venue is not None and row["state"] in WHOLE:
+            self.compare.learn(Figures.of(row), venue[0])
+
     def judge(self, row: Mapping[str, Any]) -> None:
         """Compare our *row* with the venue's bar of its interval."""
         result, at = self.result, row["timestamp"]
@@ -113,6 +119,10 @@ def compare_with_venue(reader: DatabaseReader) -> CandleAccounts:
     if not streams:
         return CandleAccounts(())
     _read_gaps(reader, streams)
+    if any(stream.compare.learns for stream in streams.values()):
+        for row in reader.candles():
+            if row["source"] == FROM_TRADES and _name(row) in streams:
+                streams[_name(row)].learn(row)
     for row in reader.candles():
         if row["source"] != FROM_TRADES:
             continue

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 import msgspec
 
+from tapeline.errors import JournalError
 from tapeline.journal import JournalLike
 from tapeline.model import FROM_TRADES, Candle, Subscription, Trade
 from tapeline.runtime.pipeline import Pipeline
 
 _NAME = "pipeline"
+
+logger = logging.getLogger("tapeline.engine")
 
 
 class _Candles(msgspec.Struct):
@@ -57,13 +61,8 @@ async def load_state(journal: JournalLike, pipeline: Pipeline) -> list[Subscript
     """
     saved = journal.checkpoints().get(_NAME)
     position = 0
-    if saved is not None:
-        position, payload = saved
-        state = _decode(payload)
-        pipeline.ledger.restore(state.ledger)
-        pipeline.saved_candles = {
-            Subscription(*item.stream): item.state for item in state.candles
-        }
+    if saved is not None and _restore(pipeline, saved[1]):
+        position = saved[0]
     pipeline.later = later = dict[Subscription, list[Trade | Candle]]()
     async for _, records in journal.read_from(position):
         pipeline.ledger.refold(records)
@@ -75,6 +74,26 @@ async def load_state(journal: JournalLike, pipeline: Pipeline) -> list[Subscript
     for subscription in [one for one in later if not _has_bars(one, pipeline)]:
         del later[subscription]
     return list(pipeline.ledger.streams())
+
+
+def _restore(pipeline: Pipeline, payload: bytes) -> bool:
+    """Go on from a checkpoint; False, and a warning, when it cannot be read.
+
+    Another version may have left it. Then the journal tells what it still has.
+    """
+    try:
+        state = _decode(payload)
+        candles = {Subscription(*item.stream): item.state for item in state.candles}
+        pipeline.ledger.restore(state.ledger)
+    except (JournalError, msgspec.MsgspecError, TypeError, ValueError) as error:
+        logger.warning(
+            "expected a checkpoint that this version can read, found: %s; what was "
+            "missing before it is not fetched any more",
+            error,
+        )
+        return False
+    pipeline.saved_candles = candles
+    return True
 
 
 def _has_bars(subscription: Subscription, pipeline: Pipeline) -> bool:

@@ -48,6 +48,7 @@ def judge(engine: Engine) -> Health:
         issues += _shortened(_feed_issues(engine, name, feed, status))
         warnings += _shortened(_feed_warnings(status))
     issues += _book_issues(engine)
+    issues += _shortened(_numbering_issues(engine))
     for runner in engine.runners.values():
         _judge_sink(runner, issues, warnings)
     _judge_live_sinks(engine, issues, warnings)
@@ -123,6 +124,9 @@ def _is_delivered(
     if state in _FLOWS or state is State.HALTED:
         return True
     if state is State.SUSPECT:
+        if stream.last_message_ns is None:
+            # It has never delivered; that it is asked about makes it no better.
+            return False
         return not engine.is_given_up(name, stream.subscription)
     if state is State.ACKED:
         # Nothing can tell whether there should have been data by now.
@@ -146,6 +150,15 @@ def _book_issues(engine: Engine) -> list[str]:
         if book["carried"] and not book["valid"]
     ]
     return list(_shortened(iter(broken)))
+
+
+def _numbering_issues(engine: Engine) -> Iterator[str]:
+    for stream in engine.ledger.renumbered():
+        yield (
+            f"{stream} is numbered afresh by the venue, and none of its trades is "
+            "taken: their ids would be mistaken for stored ones; collect it into a new "
+            "data folder and a new database"
+        )
 
 
 def _gap_warnings(engine: Engine) -> Iterator[str]:

@@ -14,8 +14,8 @@ import attrs
 import msgspec
 
 from tapeline.candles import CandleAggregator, CandleSettings
-from tapeline.errors import DataValidationError
-from tapeline.integrity import BookSettings, StreamLedger
+from tapeline.errors import DataValidationError, JournalError
+from tapeline.integrity import QUARANTINE, BookSettings, StreamLedger
 from tapeline.model import (
     Balance,
     BookDelta,
@@ -38,6 +38,7 @@ from tapeline.runtime.book_desk import SEQUENCE, BookDesk, BookEvent, Checksum
 from tapeline.runtime.repeats import Repeats
 from tapeline.runtime.stream_state import Output, StreamState
 from tapeline.transport import (
+    FrameLost,
     Item,
     Sourced,
     StreamDropped,
@@ -90,6 +91,8 @@ class Pipeline:
         )
         self._now_ns = 0
         self._out = Output()
+        # Neither ids, nor a chain, nor the next state make up for what is missed.
+        self._unproven: list[StreamState] = []
         self._handlers: dict[type, Callable[[Any], None]] = {
             Trade: self._trade,
             Ticker: self._event,
@@ -101,6 +104,7 @@ class Pipeline:
             StreamOpened: self._opened,
             StreamLost: self._lost,
             StreamMissed: self._missed,
+            FrameLost: self._frame_lost,
             StreamDropped: self._dropped,
             Malformed: self._malformed,
             RawMessage: self._raw,
@@ -122,6 +126,8 @@ class Pipeline:
             self.ledger.register(subscription, channel.continuity)
             state = StreamState(subscription, channel, self.ledger.taker(subscription))
             self.streams[subscription] = state
+            if channel.continuity in (Continuity.MONOTONIC, Continuity.NONE):
+                self._unproven.append(state)
         state.raw = state.raw or raw
         if timeframes and subscription.data_type == DataType.TRADE:
             if state.candles is None:
@@ -145,7 +151,10 @@ class Pipeline:
     ) -> None:
         saved = self.saved_candles.pop(subscription, None)
         if saved is not None:
-            candles.restore(saved)
+            try:
+                candles.restore(saved)
+            except JournalError as error:
+                logger.warning("%s: %s", subscription, error)
         candles.refold(self.later.pop(subscription, ()))
 
     @property
@@ -375,6 +384,12 @@ class Pipeline:
             # Another connection may have lost the same: what it is, nobody knows.
             self.ledger.lost(mark.subscription, SEQUENCE, mark.at_ns)
 
+    def _frame_lost(self, mark: FrameLost) -> None:
+        """It may have been of any stream of its connection, but of those that tell."""
+        for state in self._unproven:
+            if mark.connection in state.sources:
+                self.ledger.lost(state.subscription, QUARANTINE, mark.at_ns)
+
     def _dropped(self, mark: StreamDropped) -> None:
         state = self.streams.get(mark.subscription)
         if state is None:
@@ -430,6 +445,8 @@ class Pipeline:
                 self._now_ns,
                 self._out.journal,
             )
+        elif getattr(item, "stream", None) in self.streams:
+            self.ledger.lost(item.stream, QUARANTINE, self._now_ns)  # type: ignore[union-attr]
 
     def _malformed(self, mark: Malformed) -> None:
         stream = mark.subscription

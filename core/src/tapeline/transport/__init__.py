@@ -11,6 +11,7 @@ from tapeline.transport.failures import (
 )
 from tapeline.transport.http import HttpxClient
 from tapeline.transport.inbox import (
+    FrameLost,
     Inbox,
     Item,
     Mark,
@@ -42,6 +43,7 @@ __all__ = [
     "BudgetPool",
     "BudgetStatistics",
     "ExchangeLink",
+    "FrameLost",
     "HttpxClient",
     "Inbox",
     "Item",

@@ -28,7 +28,12 @@ from tapeline.model import (
 )
 from tapeline.transport.counters import Counters
 from tapeline.transport.endings import DISCONNECT, STALL, Ending, recovery_of
-from tapeline.transport.inbox import StreamLost, StreamMissed, StreamOpened
+from tapeline.transport.inbox import (
+    FrameLost,
+    StreamLost,
+    StreamMissed,
+    StreamOpened,
+)
 from tapeline.transport.outgoing import Outgoing
 from tapeline.transport.owner import Owner
 from tapeline.transport.receiver import Control, Receiver
@@ -369,6 +374,8 @@ class Dialog:
         wall_ns = self._clock.wall_ns()
         self._counters.note_malformed(reply.reason, reply.sample, wall_ns)
         self._inbox.put(reply)
+        if reply.subscription is None:
+            self._inbox.put(FrameLost(self._number, wall_ns))
 
     def _missed(self, reply: Missed) -> None:
         stream = self.table.get(reply.subscription)

@@ -62,6 +62,14 @@ class StreamMissed:
     at_ns: int
 
 
+@attrs.frozen
+class FrameLost:
+    """A connection brought something that nobody could read, of whatever stream."""
+
+    connection: int
+    at_ns: int
+
+
 @attrs.frozen(eq=False)
 class Sourced:
     """An event of a stream that several connections carry, and which of them did."""
@@ -75,6 +83,7 @@ Mark = (
     | StreamLost
     | StreamMissed
     | StreamDropped
+    | FrameLost
     | Rejected
     | Malformed
     | RawMessage

@@ -13,7 +13,7 @@ from tapeline.hookspecs import Parsed
 from tapeline.model import Subscription
 from tapeline.seams import Socket
 from tapeline.transport.counters import Counters
-from tapeline.transport.inbox import Inbox, Sourced
+from tapeline.transport.inbox import FrameLost, Inbox, Sourced
 from tapeline.transport.streams import Stream, StreamTable
 
 _YIELD_MASK = 0xFF
@@ -159,6 +159,7 @@ class Receiver:
         self._counters.note_malformed(
             f"parse raised {type(error).__name__}", text, received_ns
         )
+        self._inbox.put(FrameLost(self._number, received_ns))
         if errors >= self._max_errors_in_a_row:
             raise TransportError(
                 f"expected parse to take what the venue sends, found {errors} errors "

@@ -5,24 +5,21 @@ https://www.okx.com/docs-v5/en/#overview-websocket
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
-from types import MappingProxyType
 from urllib.parse import parse_qsl, urlencode, urlsplit
-
-import attrs
-import msgspec
 
 from tapeline.hookspecs import SimRefusal, SimResponse
 from tapeline.testing.faults import Fault
 from tapeline.testing.ledger import Ledger
 from tapeline.testing.market import Execution, Market
-from tapeline.testing.police import Limit
 from tapeline.testing.simulator import Levels, SimConnection, SimulatorBase
 from tapeline_okx.simulator_account import DEFAULT_KEY, SimAccount, SimKey
 from tapeline_okx.simulator_balances import AccountTopic
+from tapeline_okx.simulator_listings import Listings
+from tapeline_okx.simulator_requests import SOCKET_LIMITS, Requests
 from tapeline_okx.simulator_rest import LIMITS, OkxRest
-from tapeline_okx.simulator_routing import CANDLES, PATHS, refusal_of
+from tapeline_okx.simulator_routing import CANDLES, PATHS
 from tapeline_okx.simulator_topics import (
     BooksTopic,
     CandleTopic,
@@ -31,23 +28,9 @@ from tapeline_okx.simulator_topics import (
     TickerTopic,
     Topic,
 )
-from tapeline_okx.simulator_wire import OkxInstrument, json_text
-
-MAX_FRAME_BYTES = 64 * 1024
-SOCKET_LIMITS = (Limit("connects", 3, 1.0), Limit("requests", 480, 3_600.0))
+from tapeline_okx.simulator_wire import OkxInstrument
 
 _NOTICE = "The connection will soon be closed for a service upgrade. Please reconnect."
-
-
-@attrs.define(eq=False)
-class _Client:
-    """What the protocol keeps of one connection."""
-
-    socket: str
-    conn_id: str
-    logged_in: bool = False
-    topics: dict[tuple[str, str], Topic] = attrs.field(factory=dict)
-    types: set[str] = attrs.field(factory=set)
 
 
 class OkxSimulator(SimulatorBase):
@@ -105,22 +88,19 @@ class OkxSimulator(SimulatorBase):
             (DEFAULT_KEY,) if keys is None else keys, account_chance, page_size
         )
         self._rest = OkxRest(self.instruments, self.police, self.account)
-        self._clients: dict[int, _Client] = {}
         self._topics: dict[tuple[str, str], Topic] = {}
-        self._cached_trade = cached_trade
         self._idle_ns = int(idle_s * 1e9)
-        self._routing_codes = routing_codes
-        self._balances = AccountTopic(self, self.account, int(account_s * 1e9))
-        self._connections_per_channel = connections_per_channel
-        self._operations: Mapping[
-            str,
-            Callable[[SimConnection, _Client, object, str | None, str, int], None],
-        ] = MappingProxyType(
-            {
-                "subscribe": self._subscribe,
-                "unsubscribe": self._unsubscribe,
-                "login": self._login,
-            }
+        self._listings = Listings(self, self.instruments)
+        self._requests = Requests(
+            self,
+            self.instruments,
+            self._listings,
+            self.account,
+            AccountTopic(self, self.account, int(account_s * 1e9)),
+            self._topic,
+            cached_trade=cached_trade,
+            routing_codes=routing_codes,
+            connections_per_channel=connections_per_channel,
         )
 
     # Connections.
@@ -133,17 +113,13 @@ class OkxSimulator(SimulatorBase):
         if socket is None:
             return SimRefusal(404, "no such path")
         conn_id = f"{self._random.getrandbits(32):08x}"
-        self._clients[connection.id] = _Client(socket, conn_id)
+        self._requests.greet(connection, socket, conn_id)
         self._watch_idle(connection, now_ns + self._idle_ns)
         return None
 
     def on_gone(self, connection: SimConnection) -> None:
         """Forget the connection's subscriptions."""
-        client = self._clients.pop(connection.id, None)
-        if client is not None:
-            for topic in client.topics.values():
-                topic.remove(connection)
-        self._balances.forget(connection)
+        self._requests.forget(connection)
 
     def _watch_idle(self, connection: SimConnection, at_ns: int) -> None:
         def check(now_ns: int) -> None:
@@ -157,107 +133,11 @@ class OkxSimulator(SimulatorBase):
 
         self.timers.at(at_ns, check)
 
-    # Requests.
-
     def on_frame(self, connection: SimConnection, frame: str, now_ns: int) -> None:
         """A text ping, or a request in JSON."""
-        if frame == "ping":
-            self.send(connection, "pong", now_ns)
-            return
-        if len(frame) > MAX_FRAME_BYTES:
-            self.police.note("frame-size")
-            self.close(connection, 1009, "Request message exceeds the maximum length")
-            return
-        client = self._clients[connection.id]
-        try:
-            request = msgspec.json.decode(frame)
-        except (msgspec.DecodeError, ValueError, RecursionError):
-            request = None
-        identity = request.get("id") if isinstance(request, dict) else None
-        if not isinstance(identity, str):
-            identity = None
-        if not isinstance(request, dict) or not isinstance(request.get("op"), str):
-            self._refuse(connection, client, "60012", _bad(frame), identity, now_ns)
-            return
-        operation = self._operations.get(request["op"])
-        if operation is None:
-            text = f"Invalid op: {request['op']}"
-            self._refuse(connection, client, "60019", text, identity, now_ns)
-            return
-        if not self.police.hit("requests", connection.id, now_ns):
-            text = "Requests too frequent"
-            self._refuse(connection, client, "60014", text, identity, now_ns)
-            return
-        args = request.get("args")
-        if not isinstance(args, list) or not args:
-            self._refuse(connection, client, "60012", _bad(frame), identity, now_ns)
-            return
-        for arg in args:
-            operation(connection, client, arg, identity, frame, now_ns)
+        self._requests.take(connection, frame, now_ns)
 
-    def _event(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        body: Mapping[str, object],
-        identity: str | None,
-        now_ns: int,
-    ) -> None:
-        head = {} if identity is None else {"id": identity}
-        frame = json_text({**head, **body, "connId": client.conn_id})
-        self.send(connection, frame, now_ns)
-
-    def _refuse(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        code: str,
-        text: str,
-        identity: str | None,
-        now_ns: int,
-    ) -> None:
-        body = {"event": "error", "code": code, "msg": text}
-        self._event(connection, client, body, identity, now_ns)
-
-    def _subscribe(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        arg: object,
-        identity: str | None,
-        frame: str,
-        now_ns: int,
-    ) -> None:
-        if not isinstance(arg, dict) or not isinstance(arg.get("channel"), str):
-            self._refuse(connection, client, "60012", _bad(frame), identity, now_ns)
-            return
-        channel = arg["channel"]
-        inst_id = str(arg.get("instId", ""))
-        problem = refusal_of(
-            arg, client.socket, client.logged_in, self.instruments, self._routing_codes
-        )
-        if problem is not None:
-            self._refuse(connection, client, *problem, identity, now_ns)
-            return
-        if self.faults.active("no-ack", now_ns, channel, inst_id) is not None:
-            return
-        ack = {"event": "subscribe", "arg": arg}
-        self._event(connection, client, ack, identity, now_ns)
-        connection.muted.discard((channel, inst_id))
-        if self.faults.active("ack-and-mute", now_ns, channel, inst_id) is not None:
-            connection.muted.add((channel, inst_id))
-        if channel == "account":
-            self._subscribe_account(connection, client, arg, now_ns)
-        elif channel == "instruments":
-            self._subscribe_instruments(
-                connection, client, str(arg["instType"]), now_ns
-            )
-        elif (channel, inst_id) not in client.topics:
-            topic = self._topic(channel, inst_id)
-            client.topics[channel, inst_id] = topic
-            topic.add(connection, now_ns)
-            if channel == "trades":
-                self._push_cached(connection, topic.instrument, now_ns)
+    # The market.
 
     def _topic(self, channel: str, inst_id: str) -> Topic:
         topic = self._topics.get((channel, inst_id))
@@ -276,76 +156,6 @@ class OkxSimulator(SimulatorBase):
             self._topics[channel, inst_id] = topic
         return topic
 
-    def _push_cached(
-        self, connection: SimConnection, instrument: OkxInstrument, now_ns: int
-    ) -> None:
-        if self._cached_trade is None:
-            return
-        executions = instrument.feed.executions
-        if len(executions) > self._cached_trade:
-            frame = instrument.trade_frame(executions[-1 - self._cached_trade])
-            self.push(connection, "trades", instrument.inst_id, frame, now_ns)
-
-    def _unsubscribe(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        arg: object,
-        identity: str | None,
-        frame: str,
-        now_ns: int,
-    ) -> None:
-        if not isinstance(arg, dict) or not isinstance(arg.get("channel"), str):
-            self._refuse(connection, client, "60012", _bad(frame), identity, now_ns)
-            return
-        key = (arg["channel"], str(arg.get("instId", "")))
-        topic = client.topics.pop(key, None)
-        if topic is not None:
-            topic.remove(connection)
-        connection.muted.discard(key)
-        if key[0] == "instruments":
-            client.types.discard(str(arg.get("instType", "")))
-        elif key[0] == "account":
-            self._balances.remove(connection, arg)
-        ack = {"event": "unsubscribe", "arg": arg}
-        self._event(connection, client, ack, identity, now_ns)
-
-    # Instruments.
-
-    def _subscribe_instruments(
-        self, connection: SimConnection, client: _Client, kind: str, now_ns: int
-    ) -> None:
-        if kind not in client.types:
-            client.types.add(kind)
-            rows = [
-                instrument.row()
-                for instrument in self.instruments.values()
-                if instrument.listed and instrument.inst_type == kind
-            ]
-            self._push_instruments(connection, kind, rows, now_ns)
-
-    def _push_instruments(
-        self,
-        connection: SimConnection,
-        kind: str,
-        rows: Sequence[Mapping[str, object]],
-        now_ns: int,
-    ) -> None:
-        arg = {"channel": "instruments", "instType": kind}
-        frame = json_text({"arg": arg, "data": rows})
-        self.push(connection, "instruments", "", frame, now_ns)
-
-    def _change_instrument(
-        self, instrument: OkxInstrument, state: str, listed: bool, now_ns: int
-    ) -> None:
-        instrument.state = state
-        instrument.listed = listed
-        rows = [instrument.row()]
-        for conn, client in self._clients.items():
-            if instrument.inst_type in client.types:
-                connection = self.connections[conn]
-                self._push_instruments(connection, instrument.inst_type, rows, now_ns)
-
     def _rename(self, instrument: OkxInstrument, inst_id: str) -> None:
         """List it under another name; who subscribed the old one hears no more."""
         old = instrument.inst_id
@@ -353,49 +163,6 @@ class OkxSimulator(SimulatorBase):
         for key in [key for key in self._topics if key[1] == old]:
             del self._topics[key]
         instrument.inst_id = inst_id
-
-    # The account.
-
-    def _login(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        arg: object,
-        identity: str | None,
-        frame: str,
-        now_ns: int,
-    ) -> None:
-        if client.logged_in:
-            text = "Repeated login"
-            self._refuse(connection, client, "60031", text, identity, now_ns)
-            return
-        problem = self.account.check_login(arg, now_ns)
-        if problem is not None:
-            self._refuse(connection, client, *problem, identity, now_ns)
-            return
-        client.logged_in = True
-        body = {"event": "login", "code": "0", "msg": ""}
-        self._event(connection, client, body, identity, now_ns)
-
-    def _subscribe_account(
-        self,
-        connection: SimConnection,
-        client: _Client,
-        arg: Mapping[str, str],
-        now_ns: int,
-    ) -> None:
-        # Beyond the limit the subscription is dead although it was acked.
-        over = self._balances.count >= self._connections_per_channel
-        count = {
-            "event": "channel-conn-count-error" if over else "channel-conn-count",
-            "channel": "account",
-            "connCount": str(self._balances.count + (not over)),
-        }
-        self._event(connection, client, count, None, now_ns)
-        if not over:
-            self._balances.add(connection, arg, now_ns)
-
-    # The market.
 
     def on_executions(self, executions: Sequence[Execution]) -> None:
         """Push trades at once and let the other channels of the instrument know."""
@@ -435,7 +202,7 @@ class OkxSimulator(SimulatorBase):
                         self._rename(instrument, fault.to)
                     state = _INSTRUMENT_FAULTS[fault.kind]
                     listed = fault.kind != "delist"
-                    self._change_instrument(instrument, state, listed, now_ns)
+                    self._listings.change(instrument, state, listed, now_ns)
         else:
             for topic in self._topics.values():
                 if isinstance(topic, BooksTopic) and fault.meets(
@@ -449,9 +216,8 @@ class OkxSimulator(SimulatorBase):
     def _give_notice(
         self, connection: SimConnection, fault: Fault, now_ns: int
     ) -> None:
-        client = self._clients[connection.id]
         body = {"event": "notice", "code": "64008", "msg": _NOTICE}
-        self._event(connection, client, body, None, now_ns)
+        self._requests.notify(connection, body, now_ns)
 
         def close(at_ns: int) -> None:
             self.close(connection, fault.code, fault.reason)
@@ -496,9 +262,3 @@ _INSTRUMENT_FAULTS = {
 _NEWEST_SHARE = 0.3
 _FARTHEST_IDS = 300
 _ON_ORDER = ("bbo-tbt", "books", "books5", "tickers", *sorted(CANDLES))
-
-
-def _bad(frame: str) -> str:
-    # Whatever the client sent, the answer is sendable text.
-    shown = frame[:500].encode("utf-8", "replace").decode()
-    return f"Invalid request: {shown}"
