@@ -15,7 +15,7 @@ import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 import attrs
 
@@ -70,17 +70,11 @@ SAME = MappingProxyType(
     }
 )
 UNITS = MappingProxyType(
-    {
-        "_ns": "ns",
-        "_ms": "ms",
-        "_s": "s",
-        "_bytes": "bytes",
-        "_hz": "1/s",
-        "_days": "days",
-    }
+    {"_ns": "ns", "_ms": "ms", "_s": "s", "_bytes": "bytes", "_hz": "1/s"}
 )
 ABSOLUTE = ("exchange_ns", "received_ns", "wall_ns", "detected_ns", "started_ns")
 ABSOLUTE += ("ended_ns", "venue_ns", "expires_ns", "from_ns", "to_ns", "open_ns")
+TYPE_VARIABLES = (TypeVar, TypeVarTuple)
 SECTION = re.compile(r"^(Args|Returns|Raises|Yields):$", re.MULTILINE)
 ENTRY = re.compile(r"^([\w*, ]+): (.*)$", re.DOTALL)
 
@@ -118,12 +112,8 @@ def _face(name: str) -> Iterator[tuple[str, Any]]:
                 names = []
         for each in names:
             value = getattr(module, each)
-            if not each.startswith("_") and not isinstance(value, TypeVars):
+            if not each.startswith("_") and not isinstance(value, TYPE_VARIABLES):
                 yield each, value
-
-
-TypeVars = (type(importlib.import_module("tapeline.seams").Result),)
-TypeVars += (type(importlib.import_module("tapeline.seams").Arguments),)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -318,23 +308,24 @@ def _alternatives(union: Any) -> str:
 
 def _members(cls: type) -> str:
     """Properties and methods of *cls* and what it inherits of ours, as a stub."""
-    lines: list[str] = []
+    read_only: list[str] = []
+    calls: list[str] = []
     own = {field.name for field in fields(cls)} if attrs.has(cls) else set()
     for name, member in _of(cls).items():
         if name in own:
             continue
-        match member:
-            case property():
-                kind = inspect.get_annotations(member.fget).get("return", "Any")
-                lines.append(f"{name}: {kind}  # read only")
-            case staticmethod() | classmethod():
-                if inspect.isfunction(member.__func__):
-                    lines.append(signature(name, member.__func__))
-            case _:
-                lines.append(signature(name, member))
-    if not lines:
-        return ""
-    return "```python\n" + "\n".join(lines) + "\n```\n"
+        if isinstance(member, property):
+            kind = inspect.get_annotations(member.fget).get("return", "Any")
+            read_only.append(f"{name}: {kind}  # read only")
+        else:
+            function = getattr(member, "__func__", member)
+            if inspect.isfunction(function):
+                calls.append(signature(name, function))
+    return "\n".join(
+        "```python\n" + "\n".join(part) + "\n```\n"
+        for part in (read_only, calls)
+        if part
+    )
 
 
 def _of(cls: type) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--run-seconds",
         type=float,
-        default=60.0,
+        default=30.0,
         help="how long `tapeline run` is watched under random disconnects",
     )
     group.addoption(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import attrs
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +51,35 @@ def test_a_connection_that_lags_repeats_what_was_taken_before() -> None:
     assert late == [True] * 20
     assert not repeats.is_repeat(ticker(50, 50, 950), 2)
     assert repeats.is_repeat(ticker(50, 50, 951), 1)
+
+
+@pytest.mark.parametrize("lag", [1, 255, 256, 300, 2_000])
+def test_a_connection_that_falls_far_behind_brings_nothing_new_without_dates(
+    lag: int,
+) -> None:
+    """Ten thousand quotes, as of a channel without times; one of two is held up."""
+    repeats = Repeats()
+    taken: list[int] = []
+    for step in range(10_000):
+        for connection, number in ((1, step), (2, step - lag if step > 99 else step)):
+            if connection == 2 and 99 < step <= 99 + lag:
+                continue
+            undated = ticker(number, step, step)
+            if number >= 0 and not repeats.is_repeat(undated, connection):
+                taken.append(number)
+    assert taken == list(range(10_000))
+
+
+def test_what_is_left_of_two_connections_is_taken_though_it_was_behind() -> None:
+    """It may have lost what it did not bring."""
+    repeats = Repeats()
+    assert not repeats.is_repeat(ticker(0, 0, 0), 1)
+    assert repeats.is_repeat(ticker(0, 0, 0), 2)
+    for number in range(1, 1_001):
+        assert not repeats.is_repeat(ticker(number, number, number), 1)
+    assert repeats.is_repeat(ticker(1_001, 1, 1), 2)
+    repeats.forget(1)
+    assert not repeats.is_repeat(ticker(1_002, 2, 2), 2)
 
 
 def test_several_events_of_one_moment_are_told_apart() -> None:

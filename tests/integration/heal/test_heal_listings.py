@@ -105,7 +105,7 @@ def test_a_symbol_that_is_listed_again_goes_on_with_a_gap(tell: Tell) -> None:
         assert [one.after for one in changes] == ["halted", "live"]
         assert link_of(manager)["reconnects"] == 0
 
-    told = tell(act, faults=faults, data_types=ALL, rate_hz=3.0)
+    told = tell(act, faults=faults, data_types=ALL, rate_hz=1.0)
 
     told.check_whole()
     causes = {
@@ -136,7 +136,7 @@ def test_a_symbol_delisted_over_a_restart_is_not_forgotten(tell: Tell) -> None:
         await until(manager, "ETH-USDT", "live", 1_500.0)
         await anyio.sleep(30.0)
 
-    told = tell(first, second, third, faults=faults, rate_hz=3.0)
+    told = tell(first, second, third, faults=faults, rate_hz=1.0)
 
     told.check_whole()
     eth = [gap for gap in told.trade_gaps if gap["symbol"] == "ETH-USDT"]

@@ -40,6 +40,8 @@ class Intake:
         self.records = 0
         self.disk_error = ""
         self._wall_ns = clock.wall_ns
+        self._monotonic_ns = clock.monotonic_ns
+        self._moved_ns = 0
         self._max_bytes = max_bytes
         self._waiting: list[Pending] = []
 
@@ -50,6 +52,11 @@ class Intake:
     def pressure(self) -> float:
         """What waits, as a part of what may."""
         return self.nbytes / self._max_bytes
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since something was stored, or began to wait; 0 if nothing does."""
+        return (self._monotonic_ns() - self._moved_ns) / 1e9 if self.nbytes else 0.0
 
     def append(  # hot path
         self, records: Sequence[Record], urgent: bool = False
@@ -67,6 +74,8 @@ class Intake:
                 f"expected less than {self._max_bytes} bytes waiting for the disk, "
                 f"found {self.nbytes}{': ' if self.disk_error else ''}{self.disk_error}"
             )
+        if not self.nbytes:
+            self._moved_ns = self._monotonic_ns()
         headers, payload = encode(records)
         position = self.next
         self.next = position + 1
@@ -90,6 +99,7 @@ class Intake:
 
     def stored(self, rows: Sequence[Pending]) -> None:
         """*rows* are on the disk."""
+        self._moved_ns = self._monotonic_ns()
         for row in rows:
             self.nbytes -= row.nbytes
 

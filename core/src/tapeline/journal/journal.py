@@ -329,6 +329,7 @@ class Journal:
             "quota_bytes": self._settings.quota_bytes,
             "pending_rows": len(self._intake),
             "pending_bytes": self._intake.nbytes,
+            "pending_age_s": self._intake.age_s,
             "ring_rows": len(self._committer.ring),
             "ring_bytes": self._committer.ring.nbytes,
             "records_appended": self._intake.records,

@@ -23,6 +23,8 @@ ALIVE_WITHIN_S = 15.0
 """The loop is taken for stuck when it has not turned for so long."""
 OPEN_GAP_AFTER_S = 60.0
 """A gap that is open for so long is told of."""
+STORED_WITHIN_S = 30.0
+"""What was received is on the disk by then, or the disk is taken for stuck."""
 LAGGING_AFTER_S = 60.0
 """A sink that is so far behind is told of."""
 
@@ -202,6 +204,10 @@ def _judge_journal(engine: Engine, issues: list[str]) -> None:
     if journal is not None and journal.full:
         error = journal.statistics().get("disk_error") or "its memory is spent"
         issues.append(f"the journal takes nothing: {error}")
+    elif journal is not None:
+        age_s = float(journal.statistics().get("pending_age_s", 0.0))
+        if age_s > STORED_WITHIN_S:
+            issues.append(f"the journal has stored nothing for {age_s:.0f} s")
 
 
 def _shortened(sentences: Iterator[str]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from tapeline.model import Candle
 
 _NOT_CONTENT = ("stream", "exchange_ns", "received_ns", "raw", "revision")
 _REMEMBERED = 256
+_MOST_BEHIND = 4_096
 
 _contents: dict[type, Callable[[Any], object]] = {}
 
@@ -62,7 +63,13 @@ class Repeats:
 
     def is_repeat(self, event: Any, connection: int) -> bool:
         """Whether *event* is known; one that is not is known from now on."""
-        place = max(self._places.get(connection, self._first), self._first)
+        place = self._places.get(connection, self._first)
+        if place < self._first:
+            if self._first - place <= _MOST_BEHIND and _is_undated(event):
+                # Its next one is what is forgotten already: all bring the same.
+                self._places[connection] = place + 1
+                return True
+            place = self._first
         end = self._first + len(self._given)
         if place < end:
             content = _content(event)
@@ -77,8 +84,14 @@ class Repeats:
         return False
 
     def forget(self, connection: int) -> None:
-        """*connection* has ended."""
+        """*connection* has ended.
+
+        What others bring now is taken rather than missed: how far behind they are,
+        or what they lost, was known from this one alone.
+        """
         self._places.pop(connection, None)
+        for other, place in self._places.items():
+            self._places[other] = max(place, self._first)
 
     def _note(self, event: Any) -> int:
         """Remember *event*; the number of what comes next."""
@@ -101,6 +114,10 @@ class Repeats:
             known = self._volumes.get(event.open_ns)
             return known is not None and bool(event.volume < known)
         return 0 <= _dated_ns(event) < self._newest_ns
+
+
+def _is_undated(event: Any) -> bool:
+    return type(event) is not Candle and _dated_ns(event) < 0
 
 
 def _dated_ns(event: Any) -> int:
