@@ -104,16 +104,14 @@ def _face(name: str) -> Iterator[tuple[str, Any]]:
     tree = ast.parse(inspect.getsource(module))
     for node in tree.body:
         match node:
-            case ast.ClassDef(name=one) | ast.FunctionDef(name=one):
-                names = [one]
-            case ast.Assign(targets=[ast.Name(id=one)]):
-                names = [one]
-            case _:
-                names = []
-        for each in names:
-            value = getattr(module, each)
-            if not each.startswith("_") and not isinstance(value, TYPE_VARIABLES):
-                yield each, value
+            case (
+                ast.ClassDef(name=each)
+                | ast.FunctionDef(name=each)
+                | ast.Assign(targets=[ast.Name(id=each)])
+            ):
+                value = getattr(module, each)
+                if not each.startswith("_") and not isinstance(value, TYPE_VARIABLES):
+                    yield each, value
 
 
 def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
@@ -135,7 +133,7 @@ def described(name: str, module: str, value: Any) -> str:
     if inspect.isclass(value):
         parts += _class(value, module)
     elif inspect.isfunction(value):
-        parts += [_stub(name, value), *_text(value)]
+        parts += [f"```python\n{signature(name, value)}\n```\n", *_text(value)]
     elif isinstance(value, types.UnionType | types.GenericAlias):
         parts += [f"One of {_alternatives(value)}.\n", _imported(module, name)]
     else:
@@ -189,21 +187,18 @@ def fields(cls: type) -> list[Field]:
             continue
         kind = str(each.type) if isinstance(each.type, str) else _shown(each.type)
         meaning = said.get(name) or str(each.metadata.get("description", ""))
+        if ". " not in meaning:
+            meaning = meaning.removesuffix(".")
         found.append(
             Field(
                 name,
                 kind,
                 _default(each.default),
                 _unit(name),
-                _without_stop(_markdown(meaning)) or SAME.get(name, ""),
+                _markdown(meaning) or SAME.get(name, ""),
             )
         )
     return found
-
-
-def _without_stop(text: str) -> str:
-    """*text*, without the full stop when it is one sentence or less."""
-    return text if ". " in text else text.removesuffix(".")
 
 
 def _unit(name: str) -> str:
@@ -346,10 +341,6 @@ def _of(cls: type) -> Mapping[str, Any]:
     return found
 
 
-def _stub(name: str, function: Callable[..., object]) -> str:
-    return f"```python\n{signature(name, function)}\n```\n"
-
-
 def signature(name: str, function: Callable[..., object]) -> str:
     """``def name(...) -> ...: ...``, wrapped when it is long."""
     shown = inspect.signature(function)
@@ -381,8 +372,14 @@ class _Written(str):
 
 
 def _standing(default: Any) -> Any:
-    """*default*, or dots for a function, whose text would differ each time."""
-    return _Written("...") if inspect.isfunction(default) else default
+    """*default* as the formatter writes it; dots for a function, which has no text."""
+    if default is inspect.Parameter.empty:
+        return default
+    if inspect.isfunction(default):
+        return _Written("...")
+    text = repr(default)
+    # The formatter's quotes, unless there are such quotes inside.
+    return default if '"' in text else _Written(text.replace("'", '"'))
 
 
 def _written(annotation: Any) -> Any:

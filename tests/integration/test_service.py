@@ -277,7 +277,8 @@ def test_readiness_is_red_while_the_venue_is_away_and_only_then(
     answer = service.get("/livez")
     assert answer is not None
     assert answer.status_code == 200
-    background("simulate", "okx", "--port", free_port, "--rate", 60, "--seed", 1)
+    # Of this seed the ids are higher than those before, as those of a venue are.
+    background("simulate", "okx", "--port", free_port, "--rate", 60, "--seed", 5)
     _until(service.ready, 60)
     assert run.stop() == 0
 

@@ -246,9 +246,10 @@ def test_a_new_numbering_is_known_until_ids_are_in_order_again(
     for number in range(1, 5):
         assert not tape.continuity.is_renumbered or number > 3
         tape.take(trade(number, at_s=200 + number))
-    assert tape.continuity.is_renumbered
+    renumbered = [tape.continuity.is_renumbered]
     assert tape.take(trade(1_001, at_s=300))
-    assert not tape.continuity.is_renumbered
+    renumbered.append(tape.continuity.is_renumbered)
+    assert renumbered == [True, False]
     assert tape.take(trade(1_002, at_s=301))
     assert tape.rows() == [("id-reset", None, None, "unrecoverable", 0, 0)]
 

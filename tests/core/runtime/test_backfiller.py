@@ -270,7 +270,7 @@ def test_one_wrong_answer_costs_time_and_nothing_else(
 def test_a_page_that_is_refused_is_asked_for_again_from_the_start() -> None:
     """Not at once, and the gap does not say meanwhile that it is worked on."""
     seen: list[tuple[str, str]] = []
-    refused = (400, {})
+    refused: tuple[int, dict[str, str]] = (400, {})
 
     async def look(world: World) -> None:
         await anyio.sleep(0.5)
@@ -290,7 +290,7 @@ def test_a_page_that_is_refused_is_asked_for_again_from_the_start() -> None:
 
 def test_a_venue_that_refuses_every_page_is_asked_ever_more_rarely() -> None:
     """A refusal proves nothing: the gap is given up only when it is out of reach."""
-    always = [(400, {})] * 1_000
+    always: list[tuple[int, dict[str, str]]] = [(400, {})] * 1_000
 
     told = scene(wait(3_000), ids=ALL, lies=list(always))
     assert told.states() == [("open", "id-hole")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
@@ -50,7 +51,7 @@ def build(continuity: Continuity) -> Pipeline:
     return pipeline
 
 
-def newest(records: list[object]) -> dict[int, str]:
+def newest(records: Sequence[object]) -> dict[int, str]:
     """Second of a bar → its newest state."""
     return {
         (record.open_ns - START_NS) // S: record.state

@@ -19,7 +19,7 @@ BARS = Subscription("okx", "spot", "BTC-USDT", "candle", "candle1m", timeframe="
 
 def ticker(number: int, exchange_ns: int, received_ns: int) -> Ticker:
     rest = [None] * 10
-    return Ticker(STREAM, Decimal(number), *rest, exchange_ns, received_ns)  # type: ignore[arg-type]
+    return Ticker(STREAM, Decimal(number), *rest, exchange_ns, received_ns)  # type: ignore[call-arg,arg-type]
 
 
 def bar(open_ns: int, volume: int, received_ns: int = 0) -> Candle:

@@ -239,7 +239,8 @@ def test_a_symbol_out_of_the_configuration_is_forgotten(tell: Tell) -> None:
         assert "ETH-USDT" in {stream.symbol for stream in engine.ledger.streams()}
         await anyio.sleep(60.0)
         assert {stream.symbol for stream in engine.ledger.streams()} == {"BTC-USDT"}
-        assert engine.pipeline.saved_candles == engine.pipeline.later == {}
+        assert not engine.pipeline.saved_candles
+        assert not engine.pipeline.later
 
     told = tell(
         with_both,

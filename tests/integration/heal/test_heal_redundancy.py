@@ -222,8 +222,9 @@ def test_a_stream_muted_on_one_socket_is_begun_afresh_there(
         assert {one["state"] for one in link["sockets"]} == {"open"}
         before = {one["connection"] for one in link_of(manager)["sockets"]}
         # Whichever is torn now: the other one brings everything.
-        for connection in list(line.exchange.connections.values())[:1]:
-            line.exchange.close(connection, None)
+        exchange: Any = line.exchange
+        for connection in list(exchange.connections.values())[:1]:
+            exchange.close(connection, None)
         await anyio.sleep(20.0)
         assert {one["connection"] for one in link_of(manager)["sockets"]} != before
 
@@ -242,14 +243,15 @@ def test_two_sockets_are_replaced_one_at_a_time(tell: Tell, venue: Any) -> None:
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(10.0)
         sockets.append(len(link_of(manager)["sockets"]))
-        accept = line.exchange.open
+        exchange: Any = line.exchange
+        accept = exchange.open
 
         def count(*arguments: Any) -> Any:
             refusal = accept(*arguments)
-            open_at_once.append(len(line.exchange.connections))
+            open_at_once.append(len(exchange.connections))
             return refusal
 
-        line.exchange.open = count  # type: ignore[method-assign]
+        exchange.open = count
         await anyio.sleep(40.0)
         assert states_of(manager) == {"live"}
 

@@ -258,28 +258,36 @@ def test_a_rest_side_that_does_not_answer_leaves_a_stream_suspect(tell: Tell) ->
     assert told.accounts.ok
 
 
+@pytest.mark.parametrize(
+    ("data_type", "lag_s"), [("trade", 40.0), ("trade", 3_000.0), ("orderbook", 40.0)]
+)
 def test_a_rest_side_that_knows_less_than_we_do_makes_no_stream_quiet(
-    tell: Tell, venue: Any
+    tell: Tell, venue: Any, data_type: str, lag_s: float
 ) -> None:
-    """An old cache proves nothing: health says so, until the cache is renewed."""
+    """An old cache, or an empty one, proves nothing: health says so meanwhile."""
+    channel = venue.trades if data_type == "trade" else venue.book
     symbol = venue.spelled("BTC-USDT")
     faults = [
-        Fault(kind="mute", channel=venue.trades, symbol=symbol, at_s=30.0, for_s=60.0),
-        Fault(kind="stale", for_s=70.0, lag_s=3_000.0),
+        Fault(kind="mute", channel=channel, symbol=symbol, at_s=30.0, for_s=60.0),
+        Fault(kind="stale", at_s=25.0, for_s=45.0, lag_s=lag_s),
     ]
 
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(60.0)
-        assert states_of(manager)["BTC-USDT", "trade"] == "suspect"
+        assert states_of(manager)["BTC-USDT", data_type] == "suspect"
+        assert manager.engine is not None
         assert not manager.engine.health().ready
-        await anyio.sleep(60.0)
+        await anyio.sleep(40.0)
         assert set(states_of(manager).values()) == {"live"}
 
-    told = tell(act, faults=faults)
+    wanted = dict.fromkeys((DataType.TRADE, DataType(data_type)))
+    told = tell(act, faults=faults, data_types=tuple(wanted), rate_hz=10.0)
 
     told.check_whole()
-    assert {gap["cause"] for gap in told.trade_gaps} <= {"stall", "id-hole"}
-    assert told.trade_gaps
+    gaps = [gap for gap in told.gaps if gap["data_type"] == data_type]
+    if data_type == "trade":
+        assert {gap["cause"] for gap in gaps} <= {"stall", "id-hole"}
+        assert gaps
 
 
 def test_a_venue_that_numbers_its_trades_afresh_is_told_by_health(tell: Tell) -> None:
@@ -288,6 +296,7 @@ def test_a_venue_that_numbers_its_trades_afresh_is_told_by_health(tell: Tell) ->
     async def act(manager: CollectorManager, line: MemoryVenue) -> None:
         await anyio.sleep(120.0)
         engine = manager.engine
+        assert engine is not None
         (last,) = (state.last for state in engine.pipeline.streams.values())
         assert isinstance(last, Trade)
         assert engine.health().ready

@@ -80,6 +80,7 @@ def test_a_disk_that_hangs_is_told_though_sinks_and_sockets_look_well(
                     ExchangeCollector("okx", ["BTC-USDT"], [DataType.TRADE])
                 )
                 assert await manager.start()
+                assert manager.engine is not None
                 for second in range(160):
                     if second == 30:
                         disk.stuck_s = STUCK_S

@@ -38,6 +38,16 @@ class IntervalSet:
         self._firsts[low:high] = [first]
         self._lasts[low:high] = [last]
 
+    def append(self, first: int, last: int) -> None:
+        """Put ``first..last`` in, which lies above everything that is in."""
+        # hot path
+        lasts = self._lasts
+        if lasts and lasts[-1] + 1 == first:
+            lasts[-1] = last
+        else:
+            self._firsts.append(first)
+            lasts.append(last)
+
     def remove(self, first: int, last: int) -> None:
         """Take ``first..last`` out, whether or not all of it is in."""
         low = bisect_left(self._lasts, first)

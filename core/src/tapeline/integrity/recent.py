@@ -15,15 +15,14 @@ class RecentIds:
         most: runs of ids that are remembered, at least; twice as many at most.
     """
 
-    __slots__ = ("_floor", "_most", "_taken", "high")
+    __slots__ = ("_bound", "_floor", "_taken", "high")
 
     def __init__(self, most: int) -> None:
         self.high: int | None = None
-        self._most = most
+        self._bound = 2 * most
         self._floor = -1
         self._taken = IntervalSet()
 
-    # hot path
     def count(self, first: int, last: int) -> int:
         """How many of ``first..last`` were taken, or are too old to be told."""
         high = self.high
@@ -36,14 +35,28 @@ class RecentIds:
         return old + self._taken.count(floor + 1, last)
 
     # hot path
+    def follow(self, first: int, last: int) -> bool:
+        """Take ``first..last`` when all of it is above everything taken."""
+        high = self.high
+        if (high is not None and first <= high) or last < first:
+            return False
+        self.high = last
+        taken = self._taken
+        taken.append(first, last)
+        if len(taken) > self._bound:
+            self._shorten()
+        return True
+
     def add(self, first: int, last: int) -> None:
-        """``first..last`` were taken."""
+        """``first..last`` were taken, wherever they are."""
         if self.high is None or last > self.high:
             self.high = last
-        taken = self._taken
-        taken.add(first, last)
-        if len(taken) > 2 * self._most:
-            self._floor = taken.keep_highest(self._most) or self._floor
+        self._taken.add(first, last)
+        if len(self._taken) > self._bound:
+            self._shorten()
+
+    def _shorten(self) -> None:
+        self._floor = self._taken.keep_highest(self._bound // 2) or self._floor
 
     def begin_at(self, high: int | None) -> None:
         """Forget everything; up to *high* all ids count as taken."""

@@ -37,6 +37,7 @@ class TimeContinuity:
         "_gap_ids",
         "_last",
         "_last_ns",
+        "_numbering",
         "_recent",
         "_resets",
         "_settings",
@@ -62,6 +63,8 @@ class TimeContinuity:
         self._settings = settings = settings or IntegritySettings()
         self._recent = RecentIds(settings.recent_runs) if rising_ids else None
         self._resets = ResetWatch(settings)
+        # Whether there may be something for it to forget.
+        self._numbering = False
         # Why the next event has to be looked at; None while all is well.
         self._cause: str | None = None
         self._fresh = False
@@ -72,8 +75,13 @@ class TimeContinuity:
     # hot path
     def take(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> bool:
         """True when *event* is to be kept; *out* gets what must stand before it."""
-        if self._recent is not None and not self._is_next(event):
-            return self._is_late(event, now_ns, out)
+        recent = self._recent
+        if recent is not None and isinstance(event, Trade):
+            if not recent.follow(event.first_id, event.last_id):
+                return self._is_late(event, recent, now_ns, out)
+            if self._numbering:
+                self._numbering = False
+                self._resets.forget()
         if self._cause is not None or self._fresh:
             self._resume(event, now_ns, out)
         self._last = event
@@ -191,32 +199,19 @@ class TimeContinuity:
         if gap.cause == ID_RESET and self._settings.accept_resets:
             self.restore(ContinuityState())
 
-    # hot path
-    def _is_next(self, event: MarketDataPoint) -> bool:
-        """Whether *event* follows what was taken; then its ids are taken, too."""
-        recent = self._recent
-        if recent is None or not isinstance(event, Trade):
-            return True
-        high, first, last = recent.high, event.first_id, event.last_id
-        if last < first or (high is not None and first <= high):
-            return False
-        self._resets.forget()
-        recent.add(first, last)
-        return True
-
-    def _is_late(self, event: MarketDataPoint, now_ns: int, out: list[Record]) -> bool:
+    def _is_late(
+        self, event: Trade, recent: RecentIds, now_ns: int, out: list[Record]
+    ) -> bool:
         """Whether *event*, which does not follow, is new all the same.
 
         It tells nothing of a loss: that ends with what comes after it.
         """
-        recent = self._recent
-        if recent is None or not isinstance(event, Trade):
-            return False
         first, last = event.first_id, event.last_id
         if last < first:
             self.counters.invalid += 1
             return False
         if self._resets.is_new(event, self._seen_exchange_ns()):
+            self._numbering = True
             if self._resets.proves_reset(event) and self._renumber(event, now_ns, out):
                 return True
             if self._resets.proven:

@@ -61,29 +61,31 @@ class Prober:
         return True
 
     def request(self, subscription: Subscription) -> Fetch | None:
-        """The request that tells whether *subscription* should have moved.
+        """The request that tells whether *subscription* should have moved."""
+        if self._adapter.probe(self._config, subscription) is None:
+            return None
+        return self._adapter.probe(self._config, self._asked(subscription))
+
+    def _asked(self, subscription: Subscription) -> Subscription:
+        """The stream that is asked about to learn of *subscription*.
 
         Tickers and books are asked about by the instrument's trades where there are
         some: venues stamp the others with the time of asking.
         """
-        asked = subscription
-        if subscription.data_type != DataType.TRADE:
-            try:
-                channel = self._adapter.channel(self._config, DataType.TRADE.value, "")
-            except LookupError:
-                channel = None
-            if channel is not None:
-                asked = Subscription(
-                    subscription.exchange,
-                    subscription.market,
-                    subscription.symbol,
-                    channel.data_type,
-                    channel.name,
-                    channel.id_kind,
-                )
-        if self._adapter.probe(self._config, subscription) is None:
-            return None
-        return self._adapter.probe(self._config, asked)
+        if subscription.data_type == DataType.TRADE:
+            return subscription
+        try:
+            channel = self._adapter.channel(self._config, DataType.TRADE.value, "")
+        except LookupError:
+            return subscription
+        return Subscription(
+            subscription.exchange,
+            subscription.market,
+            subscription.symbol,
+            channel.data_type,
+            channel.name,
+            channel.id_kind,
+        )
 
     async def ask(self, fetch: Fetch) -> Newest:
         """What the venue answers.
@@ -129,8 +131,9 @@ class Prober:
 
         It tells nothing then, and a stream of which nothing can be told is not quiet.
         """
-        known_id = self._known(subscription).last_id
-        if subscription.data_type != DataType.TRADE or known_id is None:
+        asked = self._asked(subscription)
+        known_id = self._known(asked).last_id
+        if asked.data_type != DataType.TRADE or known_id is None:
             return False
         if newest.event_id is None:
             return newest.event_ns is None

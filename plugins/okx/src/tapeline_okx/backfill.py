@@ -115,7 +115,7 @@ class TradeBackfill:
             return False
         stream = self.gap.stream
         own = inst_id_of(stream.market, stream.symbol)
-        return row.get("instId", own) != own
+        return bool(row.get("instId", own) != own)
 
     def _row(self, row: object, received_ns: int) -> Trade | None:
         try:
