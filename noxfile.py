@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import nox
 
 nox.needs_version = ">=2024.10.9"
+# Of what is installed only a part is ever imported: that is compiled then.
+os.environ.setdefault("PIP_NO_COMPILE", "1")
 # uv is used where it is there; nothing below needs it.
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.sessions = [
