@@ -49,14 +49,14 @@ def test_a_second_and_a_wiped_database_verify_after_a_downtime(
     simulator.wait_for("ws_url")
     config = write_config(free_port)
     for _ in range(2):
-        done = tapeline("run", config, "--duration", 4)
+        done = tapeline("run", config, "--duration", 3)
         assert done.returncode == 0, done.stderr
         time.sleep(1.0)
     for path in (tmp_path / "data").glob("market.db*"):
         path.unlink()
     config.write_text(config.read_text() + SECOND)
 
-    done = tapeline("run", config, "--duration", 4)
+    done = tapeline("run", config, "--duration", 3)
 
     assert done.returncode == 0, done.stderr
     for sink, name in (("local", "market.db"), ("warehouse", "warehouse.db")):
