@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 
@@ -62,3 +64,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def anyio_backend() -> str:
     """Tapeline runs on asyncio."""
     return "asyncio"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each of the parallel processes begins with its share of the slow tests.
+
+    Else the slowest, which mostly wait, would run alone in the end.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    quick = [item for item in items if not item.get_closest_marker("slow")]
+    shares = [
+        slow[number::processes] + part
+        for number, part in enumerate(_cut(quick, processes))
+    ]
+    items[:] = [item for share in shares for item in share]
+
+
+def _cut(items: list[pytest.Item], parts: int) -> list[list[pytest.Item]]:
+    length = -(-len(items) // parts)
+    return [items[n * length : (n + 1) * length] for n in range(parts)]

@@ -216,6 +216,7 @@ def _wait(condition: Callable[[], bool], timeout_s: float = 60) -> None:
     time.sleep(1)
 
 
+@pytest.mark.slow
 async def test_no_output_of_a_run_holds_a_secret(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

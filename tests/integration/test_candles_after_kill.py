@@ -173,6 +173,7 @@ def check_kills(
     return whole
 
 
+@pytest.mark.slow
 def test_bars_of_killed_seconds_equal_those_of_the_ledger(
     background: Callable[..., Any], free_port: int, tmp_path: Path
 ) -> None:

@@ -74,6 +74,7 @@ def wait_for_rows(database: Path, count: int, timeout_s: float = 60.0) -> None:
     raise AssertionError(f"fewer than {count} consolidated bars after {timeout_s} s")
 
 
+@pytest.mark.slow
 def test_bars_survive_a_kill_and_are_the_sum_of_the_venues(
     tmp_path: Path, background: Callable[..., Any], tapeline: Any
 ) -> None:

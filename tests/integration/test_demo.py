@@ -26,6 +26,7 @@ KEYS = {
 }
 
 
+@pytest.mark.slow
 def test_fifteen_seconds_end_with_a_summary_that_is_ok(
     tapeline: Any, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ path = "data/warehouse.db"
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_a_second_and_a_wiped_database_verify_after_a_downtime(
     background: Callable[..., Any],

@@ -142,6 +142,7 @@ def venue(background: Callable[..., Any], free_port: int) -> int:
     return free_port
 
 
+@pytest.mark.slow
 def test_commands_and_metrics_of_a_running_collection(
     venue: int,
     background: Callable[..., Any],
