@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tapeline.cli.demo import cut_script
 
 KEYS = {
