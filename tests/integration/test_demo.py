@@ -113,6 +113,9 @@ def test_verify_compares_with_the_journal_and_tells_of_a_wrong_one(
     assert (cursor["ours"], cursor["waiting"]) == (True, 0)
     assert found["hints"] == []
     hints = " ".join(json.loads(other.stdout)["hints"])
+    assert (other.returncode, shown.returncode) == (1, 1)
+    assert json.loads(other.stdout)["ok"] is False
+    assert "accounted for" not in shown.stdout
     assert "ledger of another run" in hints
     assert "data folder of another run" in hints
     assert "ledger of another run" in shown.stdout

@@ -61,6 +61,22 @@ def test_the_password_is_masked_everywhere(monkeypatch: pytest.MonkeyPatch) -> N
         assert text not in mask(f"could not log in with {text}!")
 
 
+@pytest.mark.parametrize(
+    "place", ["nohost:notaport", "h:5432,g:x", "h:70000", "[::1]:y", "pa/ss@h"]
+)
+def test_a_port_that_is_none_is_refused_before_anything_starts(place: str) -> None:
+    with pytest.raises(ValueError, match="expected a port") as told:
+        PostgresConfig(dsn=Secret(f"postgresql://me:{place}/db"))
+    assert "pa" not in str(told.value).replace("password", "")
+
+
+@pytest.mark.parametrize(
+    "place", ["h:5432", "h:1,g:2", "[::1]:5432", "[::1]", "", "%2Ftmp%2Fpg"]
+)
+def test_other_spellings_of_a_place_are_taken(place: str) -> None:
+    assert PostgresConfig(dsn=Secret(f"postgresql://me:s@{place}/db"))
+
+
 @pytest.mark.parametrize("dsn", ["mysql://root:sesame@h/x", "host=h password=sesame"])
 def test_an_address_that_is_none_is_told_without_it(dsn: str) -> None:
     """The sentence says what one looks like."""

@@ -53,22 +53,29 @@ def verify(
 
     accounts, journal, candles = guarded(work)
     found = hints(accounts, journal, bool(ledgers))
+    compared = not ledgers or not _is_of_another(accounts)
     if as_json:
         print_json(
             {
                 **accounts.as_dict(),
+                "ok": accounts.ok and compared,
                 **journal.as_dict(),
                 "candles": candles.as_dict(),
                 "hints": found,
             }
         )
     else:
-        show_accounts(accounts, with_ledger=bool(ledgers))
+        show_accounts(accounts, with_ledger=bool(ledgers), compared=compared)
         show_candles(candles)
         for hint in found:
             say(hint)
-    if not accounts.ok:
+    if not (accounts.ok and compared):
         raise typer.Exit(FAILED)
+
+
+def _is_of_another(accounts: Accounts) -> bool:
+    """Whether a ledger that was given tells of none of the stored trades."""
+    return bool(accounts.total("trades")) and not accounts.total("matched")
 
 
 def hints(
@@ -76,7 +83,7 @@ def hints(
 ) -> Sequence[str]:
     """What a reader of *accounts* should know beside them, as sentences."""
     found: list[str] = []
-    if with_ledger and accounts.total("trades") and not accounts.total("matched"):
+    if with_ledger and _is_of_another(accounts):
         found.append(
             "no stored trade is one of the ledger's: is it the ledger of another run?"
         )
@@ -93,8 +100,10 @@ def hints(
     return found
 
 
-def show_accounts(accounts: Accounts, *, with_ledger: bool = False) -> None:
-    """Print *accounts* as a table."""
+def show_accounts(
+    accounts: Accounts, *, with_ledger: bool = False, compared: bool = True
+) -> None:
+    """Print *accounts* as a table; *compared*: the ledger tells of what is stored."""
     if not accounts.streams:
         say("no streams of trades")
     else:
@@ -103,7 +112,12 @@ def show_accounts(accounts: Accounts, *, with_ledger: bool = False) -> None:
     for stream in accounts.streams:
         for example in stream.examples[:5]:
             say(f"{':'.join(stream.name)}: {example}")
-    say("every trade is accounted for" if accounts.ok else "NOT everything is there")
+    if not accounts.ok:
+        say("NOT everything is there")
+    elif compared:
+        say("every trade is accounted for")
+    else:
+        say("NOTHING could be compared")
 
 
 def show_candles(candles: CandleAccounts) -> None:

@@ -175,7 +175,7 @@ class BinanceConfig:
         converter=_no_trailing_slash,
         metadata={
             "description": "base of the WebSocket addresses instead of the region's, "
-            "e.g. `ws://127.0.0.1:8765`; `/stream`, `/public/stream`, "
+            "e.g. `ws://127.0.0.1:8700`; `/stream`, `/public/stream`, "
             "`/market/stream` and `/ws-api/v3` are appended"
         },
     )

@@ -88,7 +88,7 @@ class OkxConfig:
         converter=_no_trailing_slash,
         metadata={
             "description": "base of the WebSocket addresses instead of the region's, "
-            "e.g. `ws://127.0.0.1:8765/ws/v5`; `/public`, `/business` and "
+            "e.g. `ws://127.0.0.1:8700/ws/v5`; `/public`, `/business` and "
             "`/private` are appended"
         },
     )

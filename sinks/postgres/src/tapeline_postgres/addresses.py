@@ -26,12 +26,20 @@ def address_problem(dsn: Secret) -> str:
             f"found {shown}"
         )
     try:
-        urlsplit(text)
+        place = urlsplit(text).netloc.rpartition("@")[2]
     except ValueError:
         return (
             "expected an address postgresql://user:password@host:port/database, "
             "found one that cannot be taken apart; write special characters as %XX"
         )
+    for host in filter(None, place.split(",")):
+        _, colon, port = host.rpartition("]")[2].partition(":")
+        if colon and not (port.isascii() and port.isdigit() and int(port) < 65_536):
+            # Not shown: after a slash in a password it would be a part of that.
+            return (
+                "expected a port from 0 to 65535 in the address, found something else; "
+                "write special characters as %XX"
+            )
     return ""
 
 
