@@ -74,7 +74,8 @@ def test_a_port_that_is_none_is_refused_before_anything_starts(place: str) -> No
     "place", ["h:5432", "h:1,g:2", "[::1]:5432", "[::1]", "", "%2Ftmp%2Fpg"]
 )
 def test_other_spellings_of_a_place_are_taken(place: str) -> None:
-    assert PostgresConfig(dsn=Secret(f"postgresql://me:s@{place}/db"))
+    url = f"postgresql://me:s@{place}/db"
+    assert PostgresConfig(dsn=Secret(url)).dsn.reveal() == url
 
 
 @pytest.mark.parametrize("dsn", ["mysql://root:sesame@h/x", "host=h password=sesame"])
